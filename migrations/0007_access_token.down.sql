@@ -1,0 +1,1 @@
+drop table tallybook.access_token;

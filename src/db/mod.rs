@@ -1,0 +1,4 @@
+//! The database: connections, what its errors mean, and the schema's migrations.
+pub mod error;
+pub mod migrate;
+pub mod pool;

@@ -1,0 +1,28 @@
+//! Tallybook meters what fleets of AI agents use and keeps rollups that always equal the raw rows.
+//!
+//! The invariant that everything serves (I1): in every snapshot of the database, every rollup's
+//! now-view equals the sums of the contributions of all raw usage rows. The engine that holds it is
+//! plain SQL in `migrations/`; this crate installs it, drives it, checks it, and serves it.
+//!
+//! In the order in which the data flows:
+//! - [`ingest`] stores usage reports; [`import`] reads them from files; [`access`] says who may.
+//! - [`rollup`] folds, covers, verifies and repairs.
+//! - [`query`] reads usage back.
+//! - [`http`] and [`cli`] are the two ways in; [`demo`] is a simulated fleet that uses the first.
+//! - [`db`], [`embedded`] and [`telemetry`] are what they stand on; [`model`] and [`clock`] have no I/O.
+
+pub mod access;
+pub mod cli;
+pub mod clock;
+pub mod db;
+pub mod demo;
+pub mod embedded;
+pub mod http;
+pub mod import;
+pub mod ingest;
+pub mod model;
+pub mod query;
+pub mod rollup;
+pub mod telemetry;
+#[cfg(any(test, feature = "testing"))]
+pub mod testing;

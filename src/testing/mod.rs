@@ -1,0 +1,116 @@
+//! A PostgreSQL database of its own for every test, cloned from a migrated template.
+//!
+//! `make test` starts a throwaway cluster and names it in `TALLYBOOK_TEST_DATABASE_URL`; any server on
+//! which that URL's user may create databases will do.
+use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
+use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection};
+use std::time::Duration;
+use tokio::sync::OnceCell;
+
+/// Names the server to use.
+pub const URL_VARIABLE: &str = "TALLYBOOK_TEST_DATABASE_URL";
+/// Connections of a test's own pool.
+const CONNECTIONS_MAX: u32 = 16;
+/// Guards the making of the template, in the maintenance database.
+const TEMPLATE_LOCK: i64 = 0x7a11_b00c;
+
+/// A database that is dropped when the test ends.
+pub struct TestDatabase {
+    /// Connections to it.
+    pub pool: PgPool,
+    options: PgConnectOptions,
+    name: String,
+}
+
+impl TestDatabase {
+    /// How to connect to it.
+    pub fn options(&self) -> PgConnectOptions {
+        self.options.clone()
+    }
+
+    /// A connection outside the pool.
+    ///
+    /// # Panics
+    /// When the server refuses.
+    pub async fn connect(&self) -> PgConnection {
+        PgConnection::connect_with(&self.options).await.expect("the test's database accepts connections")
+    }
+}
+
+impl Drop for TestDatabase {
+    fn drop(&mut self) {
+        let name = std::mem::take(&mut self.name);
+        // The test's runtime is about to end: drop the database from a runtime of our own.
+        let dropping = std::thread::spawn(move || {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+            runtime.block_on(async {
+                let mut server = maintenance().await;
+                server.execute(AssertSqlSafe(format!("drop database if exists {name} with (force)"))).await
+            })?;
+            Ok::<_, Box<dyn std::error::Error + Send + Sync>>(())
+        });
+        if let Ok(Err(error)) = dropping.join() {
+            tracing::warn!(%error, "a test's database was left behind");
+        }
+    }
+}
+
+/// A database with all migrations applied.
+pub async fn database() -> TestDatabase {
+    static TEMPLATE: OnceCell<String> = OnceCell::const_new();
+    let template = TEMPLATE.get_or_init(make_template).await;
+    create(&format!("template {template} strategy file_copy")).await
+}
+
+/// A database with nothing in it.
+pub async fn empty_database() -> TestDatabase {
+    create("template template0 strategy file_copy").await
+}
+
+fn server_options() -> PgConnectOptions {
+    let url = std::env::var(URL_VARIABLE).unwrap_or_else(|_| panic!("{URL_VARIABLE} is not set: run the tests with `make test`"));
+    url.parse().unwrap_or_else(|e| panic!("{URL_VARIABLE} is not a PostgreSQL URL: {e}"))
+}
+
+async fn maintenance() -> PgConnection {
+    PgConnection::connect_with(&server_options()).await.unwrap_or_else(|e| panic!("{URL_VARIABLE} does not answer: {e}"))
+}
+
+async fn create(clause: &str) -> TestDatabase {
+    let name = format!("test_{}", uuid::Uuid::new_v4().simple());
+    maintenance()
+        .await
+        .execute(AssertSqlSafe(format!("create database {name} {clause}")))
+        .await
+        .expect("the server lets tests create databases");
+    let options = server_options().database(&name).options([("TimeZone", "UTC")]);
+    let pool = PgPoolOptions::new()
+        .max_connections(CONNECTIONS_MAX)
+        .acquire_timeout(Duration::from_secs(30))
+        .connect_lazy_with(options.clone());
+    TestDatabase { pool, options, name }
+}
+
+/// Makes the template once per set of migrations, whoever comes first, and names it.
+async fn make_template() -> String {
+    let name = format!("tallybook_template_{}", crate::db::migrate::fingerprint());
+    let mut server = maintenance().await;
+    sqlx::query("select pg_advisory_lock($1)").bind(TEMPLATE_LOCK).execute(&mut server).await.expect("advisory lock");
+    let exists: bool = sqlx::query_scalar("select exists (select from pg_database where datname = $1 and datistemplate)")
+        .bind(&name)
+        .fetch_one(&mut server)
+        .await
+        .expect("list of databases");
+    if !exists {
+        server
+            .execute(AssertSqlSafe(format!("drop database if exists {name} with (force)")))
+            .await
+            .expect("drop a half-made template");
+        server.execute(AssertSqlSafe(format!("create database {name} template template0"))).await.expect("create the template");
+        let pool = PgPoolOptions::new().max_connections(1).connect_lazy_with(server_options().database(&name));
+        crate::db::migrate::up(&pool).await.expect("migrations apply to an empty database");
+        pool.close().await;
+        server.execute(AssertSqlSafe(format!("alter database {name} is_template true"))).await.expect("mark the template");
+    }
+    name
+}
