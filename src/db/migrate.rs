@@ -1,11 +1,11 @@
 //! The schema's migrations: plain SQL files, embedded, checksummed, applied one transaction each.
 //!
 //! Any number of instances may start at once: they queue on an advisory lock and find the work done.
-use sha2::{Digest, Sha256};
 use sqlx::PgPool;
 use sqlx::migrate::{MigrateError, Migrator};
 use std::borrow::Cow;
 use std::collections::BTreeMap;
+use uuid::Uuid;
 
 /// Where applied migrations are recorded.
 const TABLE: &str = "tallybook.migration";
@@ -17,9 +17,8 @@ fn migrator() -> Migrator {
 
 /// A short name of this very set of migrations: it changes with any of their texts.
 pub fn fingerprint() -> String {
-    let mut digest = Sha256::new();
-    migrator().iter().for_each(|migration| digest.update(&*migration.checksum));
-    digest.finalize().iter().take(8).map(|byte| format!("{byte:02x}")).collect()
+    let checksums: Vec<u8> = migrator().iter().flat_map(|migration| migration.checksum.to_vec()).collect();
+    Uuid::new_v5(&Uuid::NAMESPACE_OID, &checksums).simple().to_string()
 }
 
 /// A migration, and whether this database has it.

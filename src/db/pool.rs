@@ -11,7 +11,11 @@ pub fn lazy(options: PgConnectOptions, connections_max: u32) -> PgPool {
     PgPoolOptions::new().max_connections(connections_max).acquire_timeout(ACQUIRE_TIMEOUT).connect_lazy_with(session(options))
 }
 
-/// Settings of every session of ours. Nothing exact depends on them (I6).
+/// Settings of every session of ours: folds need READ COMMITTED, whatever the database's default. Nothing exact depends on the rest (I6).
 fn session(options: PgConnectOptions) -> PgConnectOptions {
-    options.application_name("tallybook").options([("TimeZone", "UTC"), ("jit", "off")])
+    options.application_name("tallybook").options([
+        ("TimeZone", "UTC"),
+        ("jit", "off"),
+        ("default_transaction_isolation", "read committed"),
+    ])
 }

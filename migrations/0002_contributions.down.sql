@@ -1,0 +1,3 @@
+drop function tallybook.contribution(), tallybook.measures_of(text, text), tallybook.usage_image(text), tallybook.measures(), tallybook.token_measures(),
+  tallybook.each(text, text[], text), tallybook.finite(numeric), tallybook.provider_key(text), tallybook.name_key(text), tallybook.bucket(timestamptz);
+drop type tallybook.contribution;
