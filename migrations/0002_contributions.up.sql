@@ -14,20 +14,27 @@ create function tallybook.bucket(happened_at timestamptz) returns timestamptz
 comment on function tallybook.bucket is
   'The quarter hour, in UTC, that a time falls into. Null, infinite and out-of-range times enter the first or the last one: years 1 and 9999.';
 
+-- apart, so that the planner can inline what short names need
+create function tallybook.long_name_key(name text) returns text
+  language plpgsql immutable parallel safe set search_path = pg_catalog, pg_temp as $$
+begin
+  return left(name, 40) || '~' || encode(sha256(convert_to(name, 'UTF8')), 'hex');
+end $$;
+comment on function tallybook.long_name_key is 'A name that is too long for an index row, as it enters keys: its beginning and a digest.';
+
 create function tallybook.name_key(name text) returns text
   language sql immutable parallel safe
   return case
-    when name is null then ''
     when pg_catalog.octet_length(name) <= 256 then name
-    else pg_catalog.left(name, 40) || '~' || pg_catalog.encode(pg_catalog.sha256(pg_catalog.convert_to(name, 'UTF8')), 'hex')
-  end collate "C";
-comment on function tallybook.name_key is
-  'A provider''s or model''s name as it enters keys: null is the empty name, one of over 256 bytes is its beginning and a digest.';
+    when name is null then ''
+    else tallybook.long_name_key(name)
+  end;
+comment on function tallybook.name_key is 'A provider''s or model''s name as it enters keys: null is the empty name, one of over 256 bytes is cut and digested.';
 
 create function tallybook.provider_key(name text) returns text
   language sql immutable parallel safe
-  return tallybook.name_key(pg_catalog.lower(name collate "C")) collate "C";
-comment on function tallybook.provider_key is 'A provider''s name as it enters keys: name_key, compared in lower case.';
+  return tallybook.name_key(pg_catalog.lower(name));
+comment on function tallybook.provider_key is 'A provider''s name as it enters keys: name_key of its lower case. Call both with collate "C".';
 
 create function tallybook.finite(measure numeric) returns numeric
   language sql immutable parallel safe
@@ -77,28 +84,44 @@ create type tallybook.contribution as (
 comment on type tallybook.contribution is 'Measures at a key.';
 
 -- The columns of public.task_usage as capture and the raw sums read them. A table that was not made by us may lack some.
+create function tallybook.usage_columns(out name text, out is_present boolean, out is_integer boolean) returns setof record
+  language sql stable set search_path = pg_catalog, pg_temp
+  begin atomic
+    select wanted.name, a.attname is not null, coalesce(a.atttypid in ('int2'::regtype, 'int4'::regtype, 'int8'::regtype), false)
+    from unnest(tallybook.token_measures() || array['cost_usd_ticks']) with ordinality as wanted (name, position)
+    left join pg_attribute a on a.attrelid = 'public.task_usage'::regclass and a.attname = wanted.name and not a.attisdropped
+    order by position;
+  end;
+comment on function tallybook.usage_columns is 'The measures that a row of public.task_usage may hold, in order.';
+
+create function tallybook.usage_key_image(row_name text) returns text
+  language sql immutable parallel safe
+  return pg_catalog.format('%1$s.task_id as task_id, tallybook.provider_key(%1$s.provider::text collate "C") as provider, '
+    'tallybook.name_key(%1$s.model::text collate "C") as model, tallybook.bucket(%1$s.created_at) as bucket_start', row_name);
+comment on function tallybook.usage_key_image is 'SQL: the task and the canonical key parts of a row of public.task_usage.';
+
+create function tallybook.usage_measure_images(row_name text) returns text[]
+  language sql stable set search_path = pg_catalog, pg_temp
+  return (
+    select array_agg(case
+      when not is_present then case name when 'cost_usd_ticks' then 'null::numeric' else '0::numeric' end
+      when name = 'cost_usd_ticks' and is_integer then format('%s.%s::numeric', row_name, name)
+      when name = 'cost_usd_ticks' then format('case when %1$s.%2$s is not null then tallybook.finite(%1$s.%2$s::numeric) end', row_name, name)
+      when is_integer then format('coalesce(%s.%s, 0)::numeric', row_name, name)
+      else format('tallybook.finite(%s.%s::numeric)', row_name, name)
+    end)
+    from tallybook.usage_columns()
+  );
+comment on function tallybook.usage_measure_images is
+  'SQL: each measure of a row of public.task_usage. A null cost stays null: no provider named one.';
+
 create function tallybook.usage_image(row_name text) returns text
   language sql stable set search_path = pg_catalog, pg_temp
   return (
-    with present as (
-      select attname::text as name, atttypid in ('int2'::regtype, 'int4'::regtype, 'int8'::regtype) as is_integer
-      from pg_attribute where attrelid = 'public.task_usage'::regclass and attnum > 0 and not attisdropped
-    )
-    select format('%1$s.task_id, tallybook.provider_key(%1$s.provider::text collate "C") as provider, '
-        'tallybook.name_key(%1$s.model::text collate "C") as model, tallybook.bucket(%1$s.created_at) as bucket_start, ', row_name)
-      || string_agg(case
-             when present.name is null then case when measure = 'cost_usd_ticks' then 'null::numeric' else '0::numeric' end
-             when measure = 'cost_usd_ticks' and is_integer then format('%s.%s::numeric', row_name, measure)
-             when measure = 'cost_usd_ticks' then
-               format('case when %1$s.%2$s is not null then tallybook.finite(%1$s.%2$s::numeric) end', row_name, measure)
-             when is_integer then format('coalesce(%s.%s, 0)::numeric', row_name, measure)
-             else format('tallybook.finite(%s.%s::numeric)', row_name, measure)
-           end || ' as ' || measure, ', ' order by position)
-    from unnest(tallybook.token_measures() || array['cost_usd_ticks']) with ordinality as wanted (measure, position)
-    left join present on present.name = measure
+    select tallybook.usage_key_image(row_name) || ', ' || string_agg(image || ' as ' || name, ', ')
+    from rows from (unnest(tallybook.usage_measure_images(row_name)), tallybook.usage_columns()) as measure (image, name)
   );
-comment on function tallybook.usage_image is
-  'SQL: task, canonical key parts and measures of a row of public.task_usage. A null cost stays null: no provider named one.';
+comment on function tallybook.usage_image is 'SQL: task, canonical key parts and measures of a row of public.task_usage.';
 
 -- How an image's measures become a contribution's: tokens of a row without a cost are uncosted.
 create function tallybook.measures_of(image text, sign text default '') returns text

@@ -153,34 +153,61 @@ begin
   drop trigger if exists tallybook_update on public.task_usage;
   drop trigger if exists tallybook_delete on public.task_usage;
 
-  -- {new} and {old} are the rows after and before: transition tables, or the trigger's own row.
-  execute replace(replace(format($function$
+  execute format($function$
     create or replace function tallybook.capture_usage() returns trigger
       language plpgsql security definer set search_path = pg_catalog, pg_temp as $body$
     begin
+      %s
+      return null;
+    end $body$
+  $function$, case form when 'statement' then
+    format($body$
       if tg_op = 'INSERT' then
-        insert into tallybook.usage_change (%1$s) select %2$s, 1 from {new} r;
+        insert into tallybook.usage_change (%1$s) select %2$s, 1 from new_rows r;
       elsif tg_op = 'DELETE' then
-        insert into tallybook.usage_change (%1$s)
-        select i.task_id, i.provider, i.model, i.bucket_start, %3$s, -i.cost_usd_ticks, -1 from (select %2$s from {old} r) i;
+        insert into tallybook.usage_change (%1$s) select %3$s, %4$s, -1 from old_rows r;
       else
         -- both images of every row, summed where they share a key; nothing where nothing changed
         insert into tallybook.usage_change (%1$s)
-        select i.task_id, i.provider, i.model, i.bucket_start, %4$s, sum(i.sign * i.cost_usd_ticks), sum(i.sign)
-        from (select 1 as sign, %2$s from {new} r union all select -1, %2$s from {old} r) i
+        select i.task_id, i.provider, i.model, i.bucket_start, %5$s, sum(i.sign * i.cost_usd_ticks), sum(i.sign)
+        from (select 1 as sign, %2$s from new_rows r union all select -1, %2$s from old_rows r) i
         group by i.task_id, i.provider, i.model, i.bucket_start, i.cost_usd_ticks is null
-        having sum(i.sign) <> 0 or sum(i.sign * i.cost_usd_ticks) <> 0 or %5$s;
+        having sum(i.sign) <> 0 or sum(i.sign * i.cost_usd_ticks) <> 0 or %6$s;
+      end if;$body$,
+      columns,
+      tallybook.usage_image('r'),
+      tallybook.usage_key_image('r'),
+      tallybook.each('-{}', tallybook.usage_measure_images('r')),
+      tallybook.each('sum(i.sign * i.{})', counts),
+      tallybook.each('sum(i.sign * i.{}) <> 0', counts, ' or '))
+  else
+    format($body$
+      if tg_op = 'UPDATE' and %5$s then
+        -- both images share a key: their difference; nothing where nothing changed
+        if %6$s then
+          insert into tallybook.usage_change (%1$s) select %2$s, %7$s, 0;
+        end if;
+        return null;
       end if;
-      return null;
-    end $body$
-  $function$,
-    columns,
-    tallybook.usage_image('r'),
-    tallybook.each('-i.{}', counts),
-    tallybook.each('sum(i.sign * i.{})', counts),
-    tallybook.each('sum(i.sign * i.{}) <> 0', counts, ' or ')),
-    '{new}', case form when 'statement' then 'new_rows' else '(select (new).*)' end),
-    '{old}', case form when 'statement' then 'old_rows' else '(select (old).*)' end);
+      if tg_op <> 'INSERT' then
+        insert into tallybook.usage_change (%1$s) select %3$s, %4$s, -1;
+      end if;
+      if tg_op <> 'DELETE' then
+        insert into tallybook.usage_change (%1$s) select %2$s, %8$s, 1;
+      end if;$body$,
+      columns,
+      tallybook.usage_key_image('new'),
+      tallybook.usage_key_image('old'),
+      tallybook.each('-{}', tallybook.usage_measure_images('old')),
+      tallybook.each('new.{} is not distinct from old.{}', array['task_id', 'provider::text collate "C"', 'model::text collate "C"', 'created_at'], ' and ')
+        || (select coalesce(string_agg(format(' and (new.%1$s is null) = (old.%1$s is null)', name), ''), '')
+            from tallybook.usage_columns() where is_present and name = 'cost_usd_ticks'),
+      (select format('(%s) is distinct from (%s)', string_agg('new.' || name, ', '), string_agg('old.' || name, ', '))
+       from tallybook.usage_columns() where is_present),
+      (select string_agg(after || ' - ' || before, ', ')
+       from unnest(tallybook.usage_measure_images('new'), tallybook.usage_measure_images('old')) as measure (after, before)),
+      array_to_string(tallybook.usage_measure_images('new'), ', '))
+  end);
   comment on function tallybook.capture_usage is 'Logs what rows of usage contribute, at their task.';
 
   execute format('create trigger tallybook_insert after insert on public.task_usage %s execute function tallybook.capture_usage()',
