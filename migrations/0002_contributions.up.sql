@@ -33,7 +33,7 @@ comment on function tallybook.name_key is 'A provider''s or model''s name as it 
 
 create function tallybook.provider_key(name text) returns text
   language sql immutable parallel safe
-  return tallybook.name_key(pg_catalog.lower(name));
+  return tallybook.name_key(pg_catalog.lower(name collate "C") collate "C");
 comment on function tallybook.provider_key is 'A provider''s name as it enters keys: name_key of its lower case. Call both with collate "C".';
 
 create function tallybook.finite(measure numeric) returns numeric

@@ -101,7 +101,7 @@ declare
         select issue_id, project_id, sign from tallybook.issue_change where {waiting}),
       -- tasks whose key may differ between then and now; one that left an agent or an issue is in task_changes itself
       moved as materialized (
-        select task_id from task_changes {moved_along}),
+        select distinct task_id from task_changes {moved_along}),
       usage_now as materialized (
         select u.* from moved m
         cross join lateral (select {usage_image}, 1::bigint as event_count from public.task_usage r where r.task_id = m.task_id {lookup}) u),

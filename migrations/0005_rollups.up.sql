@@ -169,10 +169,9 @@ comment on function tallybook.execute_sums is
 
 -- Fold -------------------------------------------------------------------------------------------------------------------------------------------
 
-create function tallybook.fold(batches_max integer) returns bigint
+create function tallybook.fold(batches_max integer, batch_rows bigint) returns bigint
   language plpgsql security definer set search_path = pg_catalog, pg_temp set lock_timeout = '5s' set enable_seqscan = off as $$
 declare
-  batch_rows_min constant bigint := 50000;
   started constant timestamptz := clock_timestamp();
   names text[];
   bounds timestamptz[];
@@ -213,12 +212,12 @@ begin
     select * into low, opened from tallybook.mark();
     select usage_rows + task_rows into waiting from tallybook.backlog();
     chosen := '{}';
-    if waiting > batch_rows_min then
+    if waiting > batch_rows then
       chosen := array(
         select distinct task_id from (
-          (select task_id from tallybook.usage_change where xid >= low or xid = any (opened) order by xid limit greatest(batch_rows_min, waiting / 16))
+          (select task_id from tallybook.usage_change where xid >= low or xid = any (opened) order by xid limit greatest(batch_rows, waiting / 16))
           union all
-          (select task_id from tallybook.task_change where xid >= low or xid = any (opened) order by xid limit greatest(batch_rows_min, waiting / 16))) x
+          (select task_id from tallybook.task_change where xid >= low or xid = any (opened) order by xid limit greatest(batch_rows, waiting / 16))) x
         where task_id is not null);
     end if;
     if chosen = '{}' then
@@ -238,7 +237,7 @@ begin
   return touched;
 end $$;
 comment on function tallybook.fold is
-  'Adds what is pending to every rollup, a large backlog in at most that many batches. Returns the rollup rows touched; 0 when another one is at work.';
+  'Adds what is pending to every rollup; more than batch_rows change rows in several batches, at most batches_max of them. Returns the rollup rows touched; 0 when another one is at work.';
 
 create function tallybook.record_fold_error(message text) returns void
   language sql security definer set search_path = pg_catalog, pg_temp

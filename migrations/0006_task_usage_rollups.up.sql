@@ -6,7 +6,7 @@ select tallybook.create_rollup('task_usage_quarter_hour', '15 minutes', array['w
 create function tallybook.rollup_task_usage_daily() returns bigint
   language sql security definer set search_path = pg_catalog, pg_temp
   begin atomic
-    select tallybook.fold(25);
+    select tallybook.fold(25, 50000);
   end;
 comment on function tallybook.rollup_task_usage_daily is
   'One tick, for any scheduler: folds what is pending into every rollup, bounded; the next tick goes on. Returns the rollup rows touched.';

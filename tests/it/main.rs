@@ -1,0 +1,2 @@
+//! Integration tests: one binary, a database for each test.
+mod invariant;
