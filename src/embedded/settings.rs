@@ -66,6 +66,7 @@ max_connections = 100
 fsync = on
 full_page_writes = on
 synchronous_commit = on
+recovery_init_sync_method = syncfs
 
 # Sized for this machine, which has other things to do as well.
 shared_buffers = {shared_buffers}MB
