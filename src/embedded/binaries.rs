@@ -3,6 +3,7 @@
 //! `PG_BIN` decides alone when it is set; else `pg_config` and the places where distributions install are
 //! asked. New data get the newest version found, existing data the one that wrote them.
 use super::Error;
+use std::cmp::Reverse;
 use std::collections::BTreeMap;
 use std::env;
 use std::path::{Path, PathBuf};
@@ -10,8 +11,8 @@ use std::process::{Command, Stdio};
 
 /// The oldest version that the schema works with.
 pub(super) const OLDEST_MAJOR: u32 = 15;
-/// Directories that hold one `<version>/bin` each.
-const DISTRIBUTION_ROOTS: [&str; 1] = ["/usr/lib/postgresql"];
+/// Where Debian and Ubuntu install: one `<version>/bin` each.
+const DISTRIBUTION_ROOT: &str = "/usr/lib/postgresql";
 
 /// The programs of one installed version.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -46,10 +47,10 @@ pub(super) struct Installed {
 
 /// Looks for the server's programs.
 pub(super) fn installed() -> Installed {
-    look(env::var_os("PG_BIN").map(PathBuf::from), &DISTRIBUTION_ROOTS.map(Path::new))
+    look(env::var_os("PG_BIN").filter(|value| !value.is_empty()).map(PathBuf::from), Path::new(DISTRIBUTION_ROOT))
 }
 
-fn look(named: Option<PathBuf>, roots: &[&Path]) -> Installed {
+fn look(named: Option<PathBuf>, root: &Path) -> Installed {
     let mut looked = Vec::new();
     let mut directories: Vec<PathBuf> = Vec::new();
     if let Some(directory) = named {
@@ -58,15 +59,13 @@ fn look(named: Option<PathBuf>, roots: &[&Path]) -> Installed {
     } else {
         looked.push("`pg_config --bindir`".to_owned());
         directories.extend(output(Command::new("pg_config").arg("--bindir")).map(|text| PathBuf::from(text.trim())));
-        for root in roots {
-            looked.push(format!("{}/*/bin", root.display()));
-            directories.extend(root.read_dir().into_iter().flatten().flatten().map(|entry| entry.path().join("bin")));
-        }
+        looked.push(format!("{}/*/bin", root.display()));
+        directories.extend(root.read_dir().into_iter().flatten().flatten().map(|entry| entry.path().join("bin")));
     }
     // The newest first; of equals, the one that was found first. A directory may be found twice.
-    let mut newest: BTreeMap<std::cmp::Reverse<u32>, Binaries> = BTreeMap::new();
+    let mut newest: BTreeMap<Reverse<u32>, Binaries> = BTreeMap::new();
     for binaries in directories.into_iter().filter_map(Binaries::in_directory) {
-        newest.entry(std::cmp::Reverse(binaries.major)).or_insert(binaries);
+        newest.entry(Reverse(binaries.major)).or_insert(binaries);
     }
     Installed { all: newest.into_values().collect(), looked }
 }
@@ -124,7 +123,7 @@ mod tests {
 
     #[test]
     fn missing_programs_are_an_error_that_names_the_package() {
-        let error = look(Some("/nowhere".into()), &[]).newest().unwrap_err().to_string();
+        let error = look(Some("/nowhere".into()), Path::new("/none")).newest().unwrap_err().to_string();
         assert!(error.contains("apt-get install postgresql"), "{error}");
         assert!(error.contains("PG_BIN=/nowhere"), "{error}");
     }
@@ -149,7 +148,7 @@ mod tests {
             let all = versions.iter().filter_map(|v| Binaries::in_directory(root.path().join(v).join("bin"))).collect();
             Installed { all, looked: vec!["here".to_owned()] }
         };
-        let all: Vec<u32> = look(None, &[root.path()]).all.iter().map(|b| b.major).collect();
+        let all: Vec<u32> = look(None, root.path()).all.iter().map(|b| b.major).collect();
         assert!(all.is_sorted_by(|a, b| a > b) && all.contains(&17) && all.contains(&14), "{all:?}");
         let error = among(&["14.1"]).newest().unwrap_err().to_string();
         assert!(error.contains("version 14 is too old"), "{error}");

@@ -42,7 +42,7 @@ impl Log {
     /// The last lines since the start.
     pub(super) fn tail(&self) -> String {
         match self.read() {
-            Ok(text) if text.trim().is_empty() => "(nothing)".to_owned(),
+            Ok(text) if text.trim().is_empty() => "  (nothing was written to it, as on a full disk)".to_owned(),
             Ok(text) => last_lines(&text, QUOTED_LINES_MAX),
             Err(error) => format!("(cannot be read: {error})"),
         }

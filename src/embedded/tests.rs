@@ -3,7 +3,7 @@ use super::layout::{Layout, PORT, socket_in};
 use super::lock::{Transition, Using};
 use super::postmaster::Postmaster;
 use super::user::ServerUser;
-use super::{Error, PrivatePostgres};
+use super::{Error, PrivatePostgres, keep_running};
 use nix::sys::signal::Signal;
 use sqlx::{Connection, Executor, PgConnection};
 use std::fs::{self, Permissions};
@@ -12,6 +12,8 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::{Arc, Barrier, Mutex, Weak};
 use tempfile::TempDir;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 
 /// A directory that the server's user can reach, also when we are root.
 fn directory() -> TempDir {
@@ -110,8 +112,8 @@ async fn a_killed_server_is_revived_with_all_that_it_had_committed() {
     // A backend that is busy when the postmaster dies would keep the next one from starting.
     let mut busy = PgConnection::connect_with(&service.connect_options()).await.unwrap();
     let mut watcher = PgConnection::connect_with(&service.connect_options()).await.unwrap();
-    let busy = tokio_util::task::TaskTracker::new()
-        .spawn(async move { busy.execute("select count(*) from generate_series(1, 1000000000000)").await });
+    let busy =
+        TaskTracker::new().spawn(async move { busy.execute("select count(*) from generate_series(1, 1000000000000)").await });
     let seen = "select exists (select from pg_stat_activity where state = 'active' and pid <> pg_backend_pid())";
     while !sqlx::query_scalar::<_, bool>(seen).fetch_one(&mut watcher).await.unwrap() {}
 
@@ -121,6 +123,35 @@ async fn a_killed_server_is_revived_with_all_that_it_had_committed() {
     assert!(busy.await.unwrap().is_err());
     assert_ne!(postmaster(directory.path()).unwrap().pid, killed.pid);
     assert_eq!(query(&service, "select text from committed").await, "safe");
+}
+
+#[tokio::test]
+async fn a_service_gets_its_killed_server_back_by_itself() {
+    let (_original, directory) = made();
+    let service = Arc::new(PrivatePostgres::serve(directory.path()).unwrap());
+    let stop = CancellationToken::new();
+    let keeping = TaskTracker::new().spawn(keep_running(Arc::clone(&service), stop.clone()));
+    let killed = postmaster(directory.path()).unwrap();
+    killed.signal(Signal::SIGKILL).unwrap();
+    let pool = crate::db::pool::lazy(service.connect_options(), 1);
+    while postmaster(directory.path()).is_none_or(|running| running.pid == killed.pid) || pool.acquire().await.is_err() {
+        tokio::task::yield_now().await;
+    }
+    stop.cancel();
+    keeping.await.unwrap();
+    pool.close().await;
+    service.stop().unwrap();
+    assert!(postmaster(directory.path()).is_none());
+}
+
+#[tokio::test]
+async fn the_schema_needs_no_special_rights() {
+    let (_original, directory) = made();
+    let postgres = PrivatePostgres::join(directory.path()).unwrap();
+    let pool = crate::db::pool::lazy(postgres.connect_options(), 2);
+    crate::db::migrate::up(&pool).await.unwrap();
+    crate::db::migrate::down(&pool, 0).await.unwrap();
+    pool.close().await;
 }
 
 #[tokio::test]
