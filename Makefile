@@ -1,0 +1,31 @@
+# Everything that one does with this repository. `make help` lists it.
+SHELL := /bin/bash
+CARGO ?= cargo
+export CARGO
+
+.DEFAULT_GOAL := help
+.PHONY: help needs run test check fmt build
+
+help: ## List the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+needs: ## Install what is missing apart from Rust (a C compiler, PostgreSQL)
+	@scripts/install-needs
+
+run: needs ## Start the service with a simulated fleet that reports to it (TALLYBOOK_RUN_FOR=20s ends by itself)
+	@$(CARGO) run --locked -- demo
+
+test: needs ## Run all tests on a PostgreSQL of their own
+	@scripts/test-cluster $(CARGO) test --locked --no-fail-fast
+
+check: needs ## Check format, lints and documentation; change nothing
+	$(CARGO) fmt --check
+	$(CARGO) clippy --locked --all-targets -- -D warnings
+	RUSTDOCFLAGS='-D warnings' $(CARGO) doc --locked --no-deps
+	@for script in scripts/* .ci/run; do bash -n "$$script" || exit; done
+
+fmt: ## Format the code
+	$(CARGO) fmt
+
+build: needs ## Build the optimized binary
+	$(CARGO) build --locked --release
