@@ -158,6 +158,7 @@ impl Writer {
         }
     }
 
+    #[expect(clippy::too_many_lines, reason = "one arm for each kind of step")]
     fn change(&mut self, step: &Step) -> Option<String> {
         let w = &mut self.world;
         Some(match *step {

@@ -32,7 +32,7 @@ fn model_key(reported: &str) -> String {
     if reported.len() <= 256 {
         return reported.to_owned();
     }
-    let digest: String = Sha256::digest(reported).iter().map(|byte| format!("{byte:02x}")).collect();
+    let digest = Sha256::digest(reported).iter().fold(String::new(), |hex, byte| format!("{hex}{byte:02x}"));
     format!("{}~{digest}", &reported[..40])
 }
 
