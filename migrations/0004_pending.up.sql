@@ -35,7 +35,7 @@ end $$;
 comment on function tallybook.mark is 'Which change rows may still be there: xid >= floor or xid = any (open).';
 
 create function tallybook.is_pending() returns boolean
-  language plpgsql stable security definer set search_path = pg_catalog, pg_temp set enable_seqscan = off as $$
+  language plpgsql stable security definer set search_path = pg_catalog, pg_temp set jit = off set enable_seqscan = off as $$
 declare
   low xid8;
   opened xid8[];
@@ -49,7 +49,7 @@ end $$;
 comment on function tallybook.is_pending is 'Whether any change row waits to be folded.';
 
 create function tallybook.backlog(out usage_rows bigint, out task_rows bigint, out agent_rows bigint, out issue_rows bigint, out oldest timestamptz)
-  language plpgsql stable security definer set search_path = pg_catalog, pg_temp set enable_seqscan = off as $$
+  language plpgsql stable security definer set search_path = pg_catalog, pg_temp set jit = off set enable_seqscan = off as $$
 declare
   low xid8;
   opened xid8[];
@@ -219,9 +219,10 @@ comment on function tallybook.pending_by_join is 'What is pending, planned set-w
 comment on function tallybook.pending_of_tasks is 'What is pending of some tasks alone, with agents and issues as the rollups show them.';
 
 create function tallybook.pending() returns setof tallybook.contribution
-  language plpgsql stable rows 500 security definer set search_path = pg_catalog, pg_temp set enable_seqscan = off as $$
+  language plpgsql stable rows 500 security definer set search_path = pg_catalog, pg_temp set jit = off set enable_seqscan = off as $$
 declare
-  lookups_max constant bigint := 20000;
+  -- a look-up costs about as much as ten rows of a scan
+  lookups_max constant bigint := (select greatest(20000, reltuples / 10) from pg_class where oid = 'public.agent_task_queue'::regclass);
   low xid8;
   opened xid8[];
   lookups bigint;

@@ -117,6 +117,20 @@ create function tallybook.bucket_bound(width interval, instant timestamptz) retu
   end;
 comment on function tallybook.bucket_bound is 'SQL: the start of a UTC day as a value of the bucket column.';
 
+create function tallybook.happened_in(since timestamptz, until timestamptz) returns text
+  language sql stable parallel safe set search_path = pg_catalog, pg_temp
+  return case
+    when until <= '0001-01-01 00:00+00' or since > '9999-12-31 00:00+00' then 'false'
+    else concat_ws(' and ', 'true',
+      -- the first bucket holds all that came before it, and what has no time; the last one all that comes after
+      case when since > '0001-01-01 00:00+00' then format('happened_at >= %L', since) end,
+      case when until > '9999-12-31 00:00+00' then null
+           when since > '0001-01-01 00:00+00' then format('happened_at < %L', until)
+           else format('(happened_at < %L or happened_at is null)', until) end)
+  end;
+comment on function tallybook.happened_in is
+  'SQL: a condition on happened_at, which finds the index on created_at, for the rows whose buckets lie in whole UTC days, [since, until).';
+
 -- Sums for every rollup in one statement. `contributions` is SQL that gives (at least) the columns of tallybook.contribution; `others` are more parts of the
 -- same statement. Each rollup takes those from its own bound on: [since, until). Gives a row for each rollup: rows touched, and those that came out empty.
 create function tallybook.sum_statement(contributions text, others text, names text[], since timestamptz[], until timestamptz) returns text
@@ -170,7 +184,7 @@ comment on function tallybook.execute_sums is
 -- Fold -------------------------------------------------------------------------------------------------------------------------------------------
 
 create function tallybook.fold(batches_max integer, batch_rows bigint) returns bigint
-  language plpgsql security definer set search_path = pg_catalog, pg_temp set lock_timeout = '5s' set enable_seqscan = off as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp set lock_timeout = '5s' set jit = off set enable_seqscan = off as $$
 declare
   started constant timestamptz := clock_timestamp();
   names text[];
@@ -250,15 +264,9 @@ comment on function tallybook.record_fold_error is 'For whoever called a tick th
 
 -- The caller holds the fold lock and the source tables. Whole UTC days, [since, until).
 create function tallybook.rebuild_days(since timestamptz, until timestamptz, names text[]) returns bigint
-  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp set jit = off set work_mem = '64MB' as $$
 declare
   target record;
-  ranged constant text := format('where bucket_start >= %L and bucket_start < %L', since, until)
-    -- the first and the last bucket hold what no range of times would find; the rest finds the index on created_at
-    || case when since > '0001-01-01 00:00+00' then format(' and happened_at >= %L', since) else '' end
-    || case when until > '9999-12-31 00:00+00' then ''
-            when since > '0001-01-01 00:00+00' then format(' and happened_at < %L', until)
-            else format(' and (happened_at < %L or happened_at is null)', until) end;
   key constant text := 'bucket_start, workspace_id, runtime_id, agent_id, project_id, provider collate "C" as provider, model collate "C" as model';
   targets text[];
   bounds timestamptz[];
@@ -278,8 +286,8 @@ begin
     return 0;
   end if;
   return tallybook.execute_sums(tallybook.sum_statement(
-    format('select %1$s, %2$s from tallybook.contribution() %4$s union all select %1$s, %3$s from tallybook.pending() where bucket_start >= %5$L and bucket_start < %6$L',
-      key, array_to_string(tallybook.measures(), ', '), tallybook.each('-{}', tallybook.measures()), ranged, since, until),
+    format('select %1$s, %2$s from tallybook.contribution() where %4$s union all select %1$s, %3$s from tallybook.pending() where bucket_start >= %5$L and bucket_start < %6$L',
+      key, array_to_string(tallybook.measures(), ', '), tallybook.each('-{}', tallybook.measures()), tallybook.happened_in(since, until), since, until),
     '', targets, bounds, until));
 end $$;
 comment on function tallybook.rebuild_days is 'Replaces days of rollups by the raw sums less what is pending. Returns the rollup rows written.';
@@ -439,7 +447,7 @@ begin
     array_to_string(array[dimensions[1], bucket] || dimensions[2:], ', '));
   execute format('create index %1$s_second on tallybook.%1$s (%2$s, %3$s)', rollup_name, dimensions[2], bucket);
   -- finds the days that backfill and rebuild replace; no index holds a measure, so that folds update in place
-  execute format('create index %1$s_bucket on tallybook.%1$s using brin (%2$s) with (pages_per_range = 32, autosummarize = on)', rollup_name, bucket);
+  execute format('create index %1$s_bucket on tallybook.%1$s using brin (%2$s) with (pages_per_range = 32)', rollup_name, bucket);
   execute format('alter table tallybook.%s replica identity full', rollup_name);
   execute format('comment on table tallybook.%s is %L', rollup_name,
     'Sums of raw usage, as far as it is covered and folded. Written by fold, backfill and rebuild alone; read the _now view.');
@@ -464,14 +472,10 @@ comment on function tallybook.drop_rollup is 'Removes a rollup and what was deri
 
 create function tallybook.verify(rollup_name text, since timestamptz, until timestamptz, examples_max bigint,
     out keys bigint, out drifted_keys bigint, out drifted_days date[], out examples jsonb)
-  language plpgsql stable security definer set search_path = pg_catalog, pg_temp as $$
+  language plpgsql stable security definer set search_path = pg_catalog, pg_temp set jit = off as $$
 declare
   r tallybook.rollup;
   bucket text;
-  ranged constant text := case when since > '0001-01-01 00:00+00' then format(' and happened_at >= %L', since) else '' end
-    || case when until > '9999-12-31 00:00+00' then ''
-            when since > '0001-01-01 00:00+00' then format(' and happened_at < %L', until)
-            else format(' and (happened_at < %L or happened_at is null)', until) end;
 begin
   select * into r from tallybook.rollup where name = rollup_name;
   if not found then
@@ -483,13 +487,13 @@ begin
       both_sides as (
         select true as is_shown, %2$s, %3$s, %4$s from tallybook.%1$s_now where %2$s >= %5$s and %2$s < %6$s
         union all
-        select false, %7$s, %8$s, %4$s from tallybook.contribution() where bucket_start >= %9$L and bucket_start < %10$L %11$s),
+        select false, %7$s, %8$s, %4$s from tallybook.contribution() where %9$s),
       compared as (
-        select %2$s, %3$s, %12$s, %13$s from both_sides group by %2$s, %3$s),
+        select %2$s, %3$s, %10$s, %11$s from both_sides group by %2$s, %3$s),
       differing as (
-        select jsonb_build_object('bucket', %2$s, %14$s) as key, %15$s as day,
-          jsonb_build_object(%16$s) as shown, jsonb_build_object(%17$s) as raw
-        from compared where %18$s)
+        select jsonb_build_object('bucket', %2$s, %12$s) as key, %13$s as day,
+          jsonb_build_object(%14$s) as shown, jsonb_build_object(%15$s) as raw
+        from compared where %16$s)
     select (select count(*) from compared), count(*), coalesce(array_agg(distinct day), '{}'),
       (select coalesce(jsonb_agg(to_jsonb(d) - 'day'), '[]') from (select * from differing order by key limit $1) d)
     from differing$sql$,
@@ -501,9 +505,7 @@ begin
     tallybook.bucket_bound(r.bucket_width, until),
     tallybook.bucket_expression(r.bucket_width, 'bucket_start'),
     (select string_agg(case when d in ('provider', 'model') then d || ' collate "C"' else d end, ', ' order by n) from unnest(r.dimensions) with ordinality as x (d, n)),
-    since,
-    until,
-    ranged,
+    tallybook.happened_in(since, until),
     tallybook.each('coalesce(sum({}) filter (where is_shown), 0) as shown_{}', tallybook.measures()),
     tallybook.each('coalesce(sum({}) filter (where not is_shown), 0) as raw_{}', tallybook.measures()),
     tallybook.each('''{}'', {}', r.dimensions),
