@@ -3,17 +3,15 @@
 //! While a group is being written the next one gathers, so groups grow with the load by themselves.
 //! Invariant: no two groups under way, and no two requests of one group, name the same identity. Hence requests
 //! that do are applied in the order in which they came.
-use super::commit::commit;
+use super::commit::Committer;
 use super::limits::Limits;
 use super::queue::Request;
-use crate::clock::Clock;
-use sqlx::PgPool;
 use std::collections::{HashMap, HashSet, VecDeque};
 use tokio::sync::mpsc;
 use tokio::task::{Id, JoinSet};
 
 /// Runs until `requests` is closed and every request has been answered.
-pub(super) async fn run(pool: PgPool, clock: Clock, limits: Limits, mut requests: mpsc::UnboundedReceiver<Request>) {
+pub(super) async fn run(committer: Committer, limits: Limits, mut requests: mpsc::UnboundedReceiver<Request>) {
     let mut waiting = VecDeque::new();
     let mut under_way = UnderWay::default();
     let mut open = true;
@@ -26,7 +24,7 @@ pub(super) async fn run(pool: PgPool, clock: Clock, limits: Limits, mut requests
             if group.is_empty() {
                 break;
             }
-            under_way.start(group, &pool, &clock);
+            under_way.start(group, committer.clone());
         }
         tokio::select! {
             request = requests.recv(), if open => match request {
@@ -80,10 +78,10 @@ struct UnderWay {
 }
 
 impl UnderWay {
-    fn start(&mut self, group: Vec<Request>, pool: &PgPool, clock: &Clock) {
+    fn start(&mut self, group: Vec<Request>, committer: Committer) {
         let identities: Vec<u64> = group.iter().flat_map(|request| &request.identities).copied().collect();
         self.identities.extend(&identities);
-        let task = self.groups.spawn(commit(pool.clone(), clock.clone(), group));
+        let task = self.groups.spawn(async move { committer.commit(group).await });
         self.identities_of.insert(task.id(), identities);
     }
 

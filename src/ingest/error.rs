@@ -4,6 +4,9 @@ use serde::Serialize;
 use std::fmt;
 use std::sync::Arc;
 
+/// Faults that one answer lists.
+pub const FAULTS_MAX: usize = 20;
+
 /// Why a request was not stored. Whatever it is, nothing of the request was, unless the variant says otherwise.
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum Error {
@@ -50,7 +53,7 @@ impl Error {
 }
 
 /// What is wrong with one report of a request.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, utoipa::ToSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Fault {
     /// The report's place in the request, from 0.
     pub index: usize,
@@ -62,16 +65,22 @@ pub struct Fault {
     pub reason: String,
 }
 
+impl Fault {
+    /// Where in the request it is: `reports[3].input_tokens`.
+    pub fn path(&self) -> String {
+        let dot = if self.field.is_empty() { "" } else { "." };
+        format!("reports[{}]{dot}{}", self.index, self.field)
+    }
+}
+
 impl fmt::Display for Fault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let dot = if self.field.is_empty() { "" } else { "." };
-        write!(f, "reports[{}]{dot}{}: {}", self.index, self.field, self.reason)
+        write!(f, "{}: {}", self.path(), self.reason)
     }
 }
 
 /// Stable words for what can be wrong with a report.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, utoipa::ToSchema)]
-#[serde(rename_all = "snake_case")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FaultCode {
     /// A field is missing, unknown, of the wrong type or out of its range.
     InvalidField,
@@ -93,7 +102,28 @@ pub enum FaultCode {
     AgentRequired,
 }
 
+impl Serialize for FaultCode {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.name())
+    }
+}
+
 impl FaultCode {
+    /// The word.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::InvalidField => "invalid_field",
+            Self::DuplicateIdentity => "duplicate_identity",
+            Self::UnknownTask => "unknown_task",
+            Self::UnknownWorkspace => "unknown_workspace",
+            Self::UnknownRuntime => "unknown_runtime",
+            Self::UnknownAgent => "unknown_agent",
+            Self::UnknownIssue => "unknown_issue",
+            Self::WorkspaceRequired => "workspace_required",
+            Self::AgentRequired => "agent_required",
+        }
+    }
+
     /// Whether it is about something that is not there, or not for the caller to see.
     pub fn is_not_found(self) -> bool {
         matches!(

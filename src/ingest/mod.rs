@@ -29,6 +29,7 @@ mod world;
 #[cfg(test)]
 mod tests;
 
+pub use commit::Observer;
 pub use error::{Error, Fault};
 pub use limits::Limits;
 pub use queue::Ingest;

@@ -2,8 +2,8 @@
 //!
 //! Batches are looked at in the order in which they came; each sees what those before it are going to make.
 //! A batch that is refused leaves nothing behind.
-use super::error::{Fault, FaultCode};
-use super::queue::{Batch, FAULTS_MAX};
+use super::error::{FAULTS_MAX, Fault, FaultCode};
+use super::queue::Batch;
 use super::report::{Reference, Report, TaskPlace};
 use super::transaction::Item;
 use super::world::{Standing, World};

@@ -1,6 +1,7 @@
 //! The way in: a bounded queue in front of the groups.
+use super::commit::{Committer, Observer};
 use super::dispatch;
-use super::error::{Error, Fault, FaultCode};
+use super::error::{Error, FAULTS_MAX, Fault, FaultCode};
 use super::limits::Limits;
 use super::report::{Outcome, Report};
 use crate::access::Access;
@@ -13,9 +14,6 @@ use std::sync::Arc;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 use tokio_util::task::TaskTracker;
 use uuid::Uuid;
-
-/// Faults that one answer lists.
-pub(super) const FAULTS_MAX: usize = 20;
 
 /// Takes reports and stores them. Clones share one queue.
 #[derive(Clone, Debug)]
@@ -75,8 +73,19 @@ impl Room {
 impl Ingest {
     /// Starts ingest on `tracker`. It ends when all clones are dropped and all that was taken is answered.
     pub fn start(pool: PgPool, clock: Clock, tracker: &TaskTracker, limits: Limits) -> Self {
+        Self::observed(pool, clock, tracker, limits, ())
+    }
+
+    /// Starts ingest that tells `observer` of each commit.
+    pub fn observed(
+        pool: PgPool,
+        clock: Clock,
+        tracker: &TaskTracker,
+        limits: Limits,
+        observer: impl Observer + 'static,
+    ) -> Self {
         let (queue, requests) = mpsc::unbounded_channel();
-        tracker.spawn(dispatch::run(pool, clock, limits, requests));
+        tracker.spawn(dispatch::run(Committer::new(pool, clock, observer), limits, requests));
         let room = Room {
             requests: Arc::new(Semaphore::new(limits.queue_requests_max)),
             reports: Arc::new(Semaphore::new(limits.queue_reports_max)),
@@ -84,16 +93,22 @@ impl Ingest {
         Self { queue, room, hasher: RandomState::new(), limits }
     }
 
+    /// Refuses a number of reports that one request may not have.
+    pub fn check_size(&self, reports: usize) -> Result<(), Error> {
+        match reports {
+            0 => Err(Error::Empty),
+            given if given > self.limits.request_reports_max => {
+                Err(Error::TooMany { given, max: self.limits.request_reports_max })
+            }
+            _ => Ok(()),
+        }
+    }
+
     /// Stores `reports` for `caller`, all or none, and says what became of each, after the commit.
     ///
     /// Cancelled while it waits, nothing is stored; cancelled later, it may be.
     pub async fn submit(&self, caller: &Access, reports: Vec<Report>) -> Answer {
-        if reports.is_empty() {
-            return Err(Error::Empty);
-        }
-        if reports.len() > self.limits.request_reports_max {
-            return Err(Error::TooMany { given: reports.len(), max: self.limits.request_reports_max });
-        }
+        self.check_size(reports.len())?;
         refuse_duplicates(&reports)?;
         let place = self.room.enter(reports.len()).ok_or(Error::Busy)?;
         let (answer, answered) = oneshot::channel();

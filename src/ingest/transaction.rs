@@ -17,16 +17,19 @@ use std::collections::{BTreeMap, HashSet};
 use uuid::Uuid;
 
 /// A writer of the host's that holds a row for longer than this fails the request that needs the row, and only that one.
-const BEGIN: &str = "begin isolation level read committed; set local lock_timeout = '5s'; set local statement_timeout = '30s'";
+const BEGIN: &str = "begin isolation level read committed; set local lock_timeout = '5s'; set local statement_timeout = '15s'";
 
 /// Why an attempt failed.
-#[derive(Debug)]
+#[derive(Debug, thiserror::Error)]
 pub(super) enum Failure {
     /// Somebody else has just made what was to be made: try again.
+    #[error("somebody else has just made what was to be made")]
     Raced,
     /// It lost against another transaction: try again.
+    #[error(transparent)]
     Lost(sqlx::Error),
     /// Trying again at once would not help.
+    #[error(transparent)]
     Database(sqlx::Error),
 }
 

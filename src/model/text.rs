@@ -1,7 +1,9 @@
 //! Names and keys: bounded text without control characters, so that it can be stored, indexed and shown.
 
-/// Longest name of anything, in bytes: an index row holds it beside the other columns of its key.
+/// Longest key of anything, in bytes: an index row holds it beside the other columns of its key.
 const BYTES_MAX: usize = 200;
+/// Longest name of an entity, in characters.
+const NAME_CHARACTERS_MAX: usize = 200;
 
 /// Why a text is no name. Reads on after the name of the field.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -12,24 +14,37 @@ pub enum Error {
     /// It has more than 200 bytes.
     #[error("must have at most {BYTES_MAX} bytes")]
     TooLong,
+    /// It has more than 200 characters.
+    #[error("must have at most {NAME_CHARACTERS_MAX} characters")]
+    TooManyCharacters,
     /// It has a NUL, a line break or another control character.
     #[error("must not contain control characters")]
     ControlCharacter,
 }
 
 fn bounded(text: &str) -> Result<String, Error> {
-    if text.len() > BYTES_MAX {
-        return Err(Error::TooLong);
-    }
+    if text.len() > BYTES_MAX { Err(Error::TooLong) } else { shown(text) }
+}
+
+fn shown(text: &str) -> Result<String, Error> {
     if text.chars().any(char::is_control) {
         return Err(Error::ControlCharacter);
     }
     Ok(text.to_owned())
 }
 
-fn named(text: &str) -> Result<String, Error> {
+fn key(text: &str) -> Result<String, Error> {
     let text = text.trim();
     if text.is_empty() { Err(Error::Empty) } else { bounded(text) }
+}
+
+fn named(text: &str) -> Result<String, Error> {
+    let text = text.trim();
+    match text.chars().count() {
+        0 => Err(Error::Empty),
+        count if count > NAME_CHARACTERS_MAX => Err(Error::TooManyCharacters),
+        _ => shown(text),
+    }
 }
 
 /// Declares a text type with its rule.
@@ -72,14 +87,14 @@ text! {
     ///
     /// Only ASCII letters are lowered, exactly as the engine's `lower(... collate "C")` does: the
     /// same provider is the same key in every locale.
-    Provider, |text: &str| named(text).map(|name| name.to_ascii_lowercase())
+    Provider, |text: &str| key(text).map(|name| name.to_ascii_lowercase())
 }
 text! {
     /// A model, as its provider calls it: 1 to 200 bytes, trimmed.
-    Model, named
+    Model, key
 }
 text! {
-    /// The name of a workspace, runtime, agent or project, or the title of an issue: 1 to 200 bytes, trimmed.
+    /// The name of a workspace, runtime, agent or project, or the title of an issue: 1 to 200 characters, trimmed.
     Name, named
 }
 text! {
@@ -111,5 +126,7 @@ mod tests {
         assert_eq!(Model::parse(&"m".repeat(201)), Err(Error::TooLong));
         assert_eq!(EventKey::parse(&"é".repeat(101)), Err(Error::TooLong), "bytes, not characters");
         assert!(Model::parse(&"m".repeat(200)).is_ok());
+        assert!(Name::parse(&"é".repeat(200)).is_ok());
+        assert_eq!(Name::parse(&"é".repeat(201)), Err(Error::TooManyCharacters));
     }
 }
