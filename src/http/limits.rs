@@ -10,7 +10,7 @@ use tokio::sync::Semaphore;
 use tokio::time::timeout;
 
 /// Size of a body.
-pub const BODY_BYTES_MAX: usize = 8 * 1024 * 1024;
+pub const BODY_BYTES_MAX: usize = 16 * 1024 * 1024;
 /// Until a body has arrived.
 pub const BODY_TIMEOUT: Duration = Duration::from_secs(20);
 /// Until an ordinary request is answered.

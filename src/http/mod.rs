@@ -24,6 +24,7 @@ pub mod v1;
 pub use router::router;
 
 use crate::clock::Clock;
+use crate::ingest::Ingest;
 use crate::telemetry::metrics::Metrics;
 use sqlx::PgPool;
 use std::sync::Arc;
@@ -35,6 +36,8 @@ pub struct App {
     pub pool: PgPool,
     /// The time.
     pub clock: Clock,
+    /// Where usage reports go.
+    pub ingest: Ingest,
     /// What this process counts.
     pub metrics: Arc<Metrics>,
 }

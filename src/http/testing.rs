@@ -2,11 +2,13 @@
 use super::{App, router};
 use crate::access::{self, New, Scope};
 use crate::clock::Clock;
+use crate::ingest::{Ingest, Limits};
 use crate::telemetry::metrics::Metrics;
 use crate::testing::{self, TestDatabase};
 use axum_test::{TestRequest, TestServer};
 use serde_json::{Value, json};
 use std::sync::Arc;
+use tokio_util::task::TaskTracker;
 use uuid::Uuid;
 
 /// What the clocks of tests show.
@@ -14,7 +16,9 @@ pub(crate) const NOW: &str = "2026-03-10T12:00:00Z";
 
 /// An app on `database`, at `clock`'s time.
 pub(crate) fn app(database: &TestDatabase, clock: &Clock) -> App {
-    App { pool: database.pool.clone(), clock: clock.clone(), metrics: Arc::new(Metrics::new()) }
+    let (pool, clock, metrics) = (database.pool.clone(), clock.clone(), Arc::new(Metrics::new()));
+    let ingest = Ingest::observed(pool.clone(), clock.clone(), &TaskTracker::new(), Limits::default(), Arc::clone(&metrics));
+    App { pool, clock, ingest, metrics }
 }
 
 /// A service on `database`, at the machine's time.

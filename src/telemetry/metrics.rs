@@ -2,6 +2,7 @@
 //!
 //! What every process would say alike, because it is read from the database ("service" metrics), is made at
 //! scrape: `http::metrics`. Counters never go down, and no label carries a name that a client chose.
+use crate::ingest;
 use crate::rollup::worker::Observer;
 use prometheus_client::encoding::{EncodeLabelSet, EncodeLabelValue, LabelValueEncoder};
 use prometheus_client::metrics::counter::Counter;
@@ -201,6 +202,14 @@ impl Observer for Arc<Metrics> {
     fn failed(&self) {
         self.fold_ticks.inc();
         self.fold_errors.inc();
+    }
+}
+
+/// Ingest tells each of its commits.
+impl ingest::Observer for Arc<Metrics> {
+    fn committed(&self, _requests: usize, reports: usize) {
+        self.ingest_commits.inc();
+        self.ingest_commit_reports.observe(u32::try_from(reports).map_or(f64::INFINITY, f64::from));
     }
 }
 

@@ -1,6 +1,8 @@
-//! Usage: exact sums out.
+//! Usage: reports in, exact sums out.
 mod asked;
 mod issue;
+mod item;
+mod report;
 mod runtime;
 mod runtime_by_agent;
 mod runtime_by_hour;
@@ -15,6 +17,7 @@ use utoipa_axum::routes;
 
 pub(super) fn routes() -> OpenApiRouter<App> {
     OpenApiRouter::new()
+        .routes(routes!(report::report))
         .routes(routes!(runtime::runtime_usage))
         .routes(routes!(runtime_by_agent::runtime_usage_by_agent))
         .routes(routes!(runtime_by_hour::runtime_usage_by_hour))
