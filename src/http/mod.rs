@@ -1,1 +1,43 @@
-//! placeholder
+//! The HTTP API.
+//!
+//! [`router()`] puts it together: every request is accompanied ([`request`]), limited ([`limits`]), authenticated
+//! ([`auth`]) and answered by one file under [`v1`], or with a problem ([`error`]). It decides who may do what and
+//! how things look in JSON; what is stored and summed is the business of [`crate::entity`], [`crate::ingest`] and
+//! [`crate::query`].
+//!
+//! Invariant: nothing is answered without a token but what [`service`] and [`openapi`] serve.
+pub mod auth;
+pub mod body;
+pub mod error;
+pub mod limits;
+mod openapi;
+pub mod parameters;
+pub mod path;
+pub mod request;
+mod router;
+pub mod server;
+mod service;
+#[cfg(test)]
+pub(crate) mod testing;
+pub mod v1;
+
+pub use router::router;
+
+use crate::clock::Clock;
+use crate::ingest::Ingest;
+use crate::telemetry::metrics::Metrics;
+use sqlx::PgPool;
+use std::sync::Arc;
+
+/// What every handler has at hand.
+#[derive(Clone, Debug)]
+pub struct App {
+    /// Connections to the database.
+    pub pool: PgPool,
+    /// The time.
+    pub clock: Clock,
+    /// Where usage reports go.
+    pub ingest: Ingest,
+    /// What this process counts.
+    pub metrics: Arc<Metrics>,
+}

@@ -1,1 +1,42 @@
-//! placeholder
+//! Reading usage back: one file per question, each with its SQL beside it.
+//!
+//! Every answer is of one snapshot of the database, says when that was and where it was read, and its items add up
+//! to its total. `viewer` is the only workspace whose usage may be shown; `None` shows all. Questions about things
+//! outside it are answered `None`, like those about things that do not exist.
+//!
+//! Nothing here knows of HTTP: the command line asks the same questions.
+mod answer;
+mod by_agent;
+mod by_hour;
+mod measures;
+mod of_issue;
+mod of_runtime;
+mod of_task;
+mod of_workspace;
+
+pub use answer::{Answer, Source, Subject};
+pub use by_agent::{AgentUsage, runtime_by_agent};
+pub use by_hour::{HourUsage, runtime_by_hour};
+pub use measures::{Measures, Tokens, Uncosted, Usd};
+pub use of_issue::issue_usage;
+pub use of_runtime::{DayUsage, runtime_usage};
+pub use of_task::{ModelUsage, task_usage};
+pub use of_workspace::{RuntimeDayUsage, workspace_usage};
+
+use sqlx::{PgPool, Postgres, Transaction};
+
+/// A transaction whose statements all see the same snapshot, taken by the first of them; it can change nothing.
+pub(crate) async fn snapshot(pool: &PgPool) -> Result<Transaction<'static, Postgres>, sqlx::Error> {
+    pool.begin_with("begin isolation level repeatable read read only").await
+}
+
+/// Why a question could not be answered.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The range of days leaves the calendar.
+    #[error(transparent)]
+    Range(#[from] crate::model::range::OutOfCalendar),
+    /// The database refused or went away.
+    #[error(transparent)]
+    Database(#[from] sqlx::Error),
+}

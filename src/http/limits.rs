@@ -1,0 +1,132 @@
+//! What one request may take: bytes, time, and a place among the requests being answered.
+use super::App;
+use super::error::Problem;
+use axum::extract::{Request, State};
+use axum::middleware::Next;
+use axum::response::Response;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::Semaphore;
+use tokio::time::timeout;
+
+/// Size of a body.
+pub const BODY_BYTES_MAX: usize = 16 * 1024 * 1024;
+/// Until a body has arrived.
+pub const BODY_TIMEOUT: Duration = Duration::from_secs(20);
+/// Until an ordinary request is answered.
+pub const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
+/// Until a purge or a bulk move is done; they take seconds for each 100,000 tasks.
+pub const BULK_TIMEOUT: Duration = Duration::from_mins(10);
+/// Requests being answered at once; all others are asked to come again.
+pub const REQUESTS_IN_FLIGHT_MAX: usize = 4_096;
+/// When to come again.
+const OVERLOAD_RETRY: Duration = Duration::from_secs(1);
+const TIMEOUT_RETRY: Duration = Duration::from_secs(5);
+
+/// Places for [`REQUESTS_IN_FLIGHT_MAX`] requests.
+pub(super) fn places() -> Arc<Semaphore> {
+    Arc::new(Semaphore::new(REQUESTS_IN_FLIGHT_MAX))
+}
+
+/// Answers with 503, at once, when too many requests are being answered.
+pub(super) async fn crowd(State((app, places)): State<(App, Arc<Semaphore>)>, request: Request, next: Next) -> Response {
+    let Ok(_place) = places.try_acquire() else {
+        return refuse("overloaded", "too many requests are being answered; try again", OVERLOAD_RETRY);
+    };
+    app.metrics.http_in_flight.inc();
+    let _gone = Gone(&app);
+    next.run(request).await
+}
+
+/// Takes a request off the gauge, also when its client went away.
+struct Gone<'a>(&'a App);
+
+impl Drop for Gone<'_> {
+    fn drop(&mut self) {
+        self.0.metrics.http_in_flight.dec();
+    }
+}
+
+/// Answers with 503 when an ordinary request takes too long; what it began is rolled back.
+pub(super) async fn patience(request: Request, next: Next) -> Response {
+    within(REQUEST_TIMEOUT, request, next).await
+}
+
+/// The same for what may take longer.
+pub(super) async fn long_patience(request: Request, next: Next) -> Response {
+    within(BULK_TIMEOUT, request, next).await
+}
+
+async fn within(limit: Duration, request: Request, next: Next) -> Response {
+    let detail = "this took too long and was given up; it is safe to try again";
+    timeout(limit, next.run(request)).await.unwrap_or_else(|_| refuse("request_timeout", detail, TIMEOUT_RETRY))
+}
+
+fn refuse(code: &'static str, detail: &str, retry: Duration) -> Response {
+    axum::response::IntoResponse::into_response(Problem::unavailable(code, detail, retry))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::http::body::Json;
+    use crate::http::testing::{Api, app, id};
+    use axum::Router;
+    use axum::extract::FromRequest;
+    use axum::middleware::{from_fn, from_fn_with_state};
+    use axum::routing::get;
+    use axum_test::TestServer;
+    use serde_json::Value;
+
+    #[tokio::test]
+    async fn a_body_that_is_too_large_is_refused() {
+        let api = Api::start().await;
+        let body = serde_json::json!({"name": "x".repeat(BODY_BYTES_MAX)});
+        let response = api.put(&format!("/v1/workspaces/{}", id("w")), &body).await;
+        response.assert_status_payload_too_large();
+        let problem: Value = response.json();
+        assert_eq!((&problem["code"], &problem["bytes_max"]), (&"body_too_large".into(), &BODY_BYTES_MAX.into()));
+    }
+
+    #[tokio::test]
+    async fn a_body_of_unknown_length_is_counted() {
+        let endless = futures_util::stream::repeat_with(|| Ok::<_, std::io::Error>(vec![b' '; 1024 * 1024]));
+        let request = Request::builder().header("content-type", "application/json").body(axum::body::Body::from_stream(endless));
+        let refused = Json::<Value>::from_request(request.unwrap(), &()).await;
+        assert_eq!(refused.unwrap_err().code(), "body_too_large");
+    }
+
+    #[tokio::test]
+    async fn only_json_is_read() {
+        let api = Api::start().await;
+        let path = format!("/v1/workspaces/{}", id("w"));
+        let put = || api.put(&path, &serde_json::json!({"name": "W"}));
+        assert_eq!(put().content_type("text/plain").await.status_code(), 415);
+        assert_eq!(put().add_header("content-encoding", "gzip").await.status_code(), 415);
+        put().content_type("application/json; charset=utf-8").await.assert_status(axum::http::StatusCode::CREATED);
+    }
+
+    #[tokio::test]
+    async fn what_takes_too_long_is_given_up_with_503() {
+        let impatience = |request, next| within(Duration::ZERO, request, next);
+        let router = Router::new().route("/", get(std::future::pending::<()>)).layer(from_fn(impatience));
+        let response = TestServer::new(router).get("/").await;
+        response.assert_status_service_unavailable();
+        assert_eq!(response.json::<Value>()["code"], "request_timeout");
+        assert_eq!(response.header("retry-after"), "5");
+    }
+
+    #[tokio::test]
+    async fn nobody_waits_in_a_crowd() {
+        let api = Api::start().await;
+        let app = app(&api.database, &api.clock);
+        let none = Arc::new(Semaphore::new(0));
+        let router = Router::new().route("/", get(|| async {})).layer(from_fn_with_state((app, none), crowd));
+        let response = TestServer::new(router).get("/").await;
+        response.assert_status_service_unavailable();
+        assert_eq!(
+            (&response.json::<Value>()["code"], response.header("retry-after").to_str().unwrap()),
+            (&"overloaded".into(), "1")
+        );
+    }
+}

@@ -1,0 +1,148 @@
+//! Connections: accepted, limited, and brought to a good end.
+//!
+//! Axum's own `serve` knows neither header timeouts nor a bound on connections, so this is hyper, directly.
+//! HTTP/1.1 only: what faces the world is a proxy.
+use super::{App, router};
+use axum::Router;
+use hyper::server::conn::http1;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::service::TowerToHyperService;
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::{sleep, timeout};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+/// Connections at once; others wait in the kernel's queue.
+const CONNECTIONS_MAX: usize = 8_192;
+/// Until a request's head has arrived; also how long an idle connection is kept.
+const HEADER_TIMEOUT: Duration = Duration::from_secs(30);
+/// How long what is in flight may take after the service was told to stop.
+const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(30);
+/// Pause after the system refused a connection (too many files, say).
+const ACCEPT_PAUSE: Duration = Duration::from_millis(200);
+
+/// Serves until `stop` is cancelled; then accepts nothing more, finishes what is in flight, and returns.
+pub async fn serve(listener: TcpListener, app: App, stop: CancellationToken) -> io::Result<()> {
+    let connections = TaskTracker::new();
+    let router = router(app);
+    let places = Arc::new(Semaphore::new(CONNECTIONS_MAX));
+    while let Some((stream, place)) = next(&listener, &places, &stop).await {
+        drop(connections.spawn(converse(stream, router.clone(), stop.clone(), place)));
+    }
+    drop(listener);
+    connections.close();
+    if timeout(SHUTDOWN_TIMEOUT, connections.wait()).await.is_err() {
+        tracing::warn!(connections = connections.len(), "gave up on requests that did not end");
+    }
+    Ok(())
+}
+
+/// The next connection and its place; `None` once the service is to stop.
+async fn next(
+    listener: &TcpListener,
+    places: &Arc<Semaphore>,
+    stop: &CancellationToken,
+) -> Option<(TcpStream, OwnedSemaphorePermit)> {
+    let accept = async {
+        loop {
+            let place = Arc::clone(places).acquire_owned().await.ok()?;
+            match listener.accept().await {
+                Ok((stream, _)) => return Some((stream, place)),
+                Err(error) if is_of_the_connection(&error) => {}
+                Err(error) => {
+                    tracing::warn!(%error, "cannot accept connections");
+                    sleep(ACCEPT_PAUSE).await;
+                }
+            }
+        }
+    };
+    stop.run_until_cancelled(accept).await.flatten()
+}
+
+fn is_of_the_connection(error: &io::Error) -> bool {
+    use io::ErrorKind::{ConnectionAborted, ConnectionRefused, ConnectionReset};
+    matches!(error.kind(), ConnectionAborted | ConnectionRefused | ConnectionReset)
+}
+
+/// Answers the requests of one connection; after `stop`, only the one in flight.
+async fn converse(stream: TcpStream, router: Router, stop: CancellationToken, place: OwnedSemaphorePermit) {
+    if let Err(error) = stream.set_nodelay(true) {
+        tracing::debug!(%error, "a connection keeps its packets back");
+    }
+    let connection = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEADER_TIMEOUT)
+        .serve_connection(TokioIo::new(stream), TowerToHyperService::new(router));
+    let mut connection = std::pin::pin!(connection);
+    let ended = tokio::select! {
+        ended = connection.as_mut() => ended,
+        () = stop.cancelled() => {
+            connection.as_mut().graceful_shutdown();
+            connection.await
+        }
+    };
+    if let Err(error) = ended {
+        tracing::debug!(%error, "a connection ended badly");
+    }
+    drop(place);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::Clock;
+    use crate::http::testing::app;
+    use crate::testing;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+    const HEAD: &[u8] = b"PUT /v1/workspaces/0b1f3b0e-5b0a-4f4e-8c53-0a9f5f0c1d11 HTTP/1.1\r\nhost: t\r\n";
+
+    #[tokio::test]
+    async fn what_is_in_flight_is_finished_and_nothing_more_accepted() {
+        let database = testing::database().await;
+        let token = crate::http::testing::admin_token(&database).await;
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let stop = CancellationToken::new();
+        let tracker = TaskTracker::new();
+        let server = tracker.spawn(serve(listener, app(&database, &Clock::system()), stop.clone()));
+
+        let body = br#"{"name":"W"}"#;
+        let mut client = TcpStream::connect(address).await.unwrap();
+        client.write_all(HEAD).await.unwrap();
+        let rest = format!(
+            "authorization: Bearer {token}\r\ncontent-type: application/json\r\ncontent-length: {}\r\nexpect: 100-continue\r\n\r\n",
+            body.len()
+        );
+        client.write_all(rest.as_bytes()).await.unwrap();
+        // "100 Continue" says that the handler waits for the body: the request is in flight.
+        let mut answer = [0; 25];
+        client.read_exact(&mut answer).await.unwrap();
+        assert_eq!(&answer, b"HTTP/1.1 100 Continue\r\n\r\n");
+        stop.cancel();
+        // The listener is gone once connecting fails; only then is the body sent.
+        while TcpStream::connect(address).await.is_ok() {
+            tokio::task::yield_now().await;
+        }
+        client.write_all(body).await.unwrap();
+        let mut answer = String::new();
+        client.read_to_string(&mut answer).await.unwrap();
+        assert!(answer.starts_with("HTTP/1.1 201 Created\r\n"), "{answer}");
+        server.await.unwrap().unwrap();
+    }
+
+    #[tokio::test]
+    async fn an_idle_service_ends_at_once() {
+        let database = testing::database().await;
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let idle = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        let stop = CancellationToken::new();
+        stop.cancel();
+        timeout(Duration::from_secs(5), serve(listener, app(&database, &Clock::system()), stop)).await.unwrap().unwrap();
+        drop(idle);
+    }
+}

@@ -1,0 +1,125 @@
+//! Many clients at once, on several instances.
+use super::*;
+use futures_util::future::join_all;
+use rand::rngs::StdRng;
+use rand::seq::SliceRandom;
+use rand::{RngExt, SeedableRng};
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+
+const CLIENTS: u64 = 64;
+
+/// More instances of the service on the bench's database.
+fn instances(bench: &Bench, count: usize) -> Vec<Ingest> {
+    (0..count).map(|_| Ingest::start(bench.pool().clone(), bench.clock.clone(), &bench.tracker, Limits::default())).collect()
+}
+
+#[tokio::test]
+async fn overlapping_batches_in_random_order_are_all_stored_and_counted_once() {
+    let bench = Bench::new().await;
+    let tasks = [bench.task().await, bench.task().await, bench.task().await];
+    let instances = instances(&bench, 3);
+    let clients = (0..CLIENTS).map(|client| {
+        let (bench, ingest) = (&bench, &instances[usize::try_from(client).unwrap() % instances.len()]);
+        async move {
+            let mut random = StdRng::seed_from_u64(client);
+            let mut outcomes = Vec::new();
+            for _ in 0..4 {
+                let mut keys: Vec<u64> = (0..60).collect();
+                keys.shuffle(&mut random);
+                keys.truncate(random.random_range(1..50));
+                let batch = keys.iter().map(|key| {
+                    let task = tasks[usize::try_from(key % 3).unwrap()];
+                    report(task, i64::try_from(key * 10).unwrap()).keyed(&key.to_string()).at("2026-02-01T00:00:00Z")
+                });
+                outcomes.extend(keys.iter().copied().zip(ingest.submit(&bench.caller, batch.collect()).await.unwrap()));
+            }
+            outcomes
+        }
+    });
+    let mut created: HashMap<u64, usize> = HashMap::new();
+    for (key, outcome) in join_all(clients).await.into_iter().flatten() {
+        let count = created.entry(key).or_default();
+        match outcome {
+            Outcome::Created => *count += 1,
+            outcome => assert_eq!(outcome, Outcome::Unchanged),
+        }
+    }
+    assert_eq!(created.len(), 60);
+    assert!(created.values().all(|count| *count == 1), "each was created exactly once: {created:?}");
+    let sum: i64 = (0..60).map(|key| key * 10).sum();
+    assert_eq!(bench.number("select sum(input_tokens)::bigint from public.task_usage").await, sum);
+}
+
+#[tokio::test]
+async fn many_creators_of_one_name_make_one_of_it() {
+    let bench = Bench::new().await;
+    let instances = instances(&bench, 4);
+    let reports = (0..CLIENTS).map(|client| {
+        let ingest = &instances[usize::try_from(client).unwrap() % instances.len()];
+        let placed = report(Uuid::new_v4(), 1).at_agent("ada").at_runtime("box").at_issue("Fix it");
+        ingest.submit(&bench.caller, vec![placed])
+    });
+    for answer in join_all(reports).await {
+        assert_eq!(answer.unwrap(), [Outcome::Created]);
+    }
+    let made = "select concat_ws(' ', (select count(*) from public.agent), (select count(*) from public.agent_runtime), \
+        (select count(*) from public.issue), (select count(*) from public.agent_task_queue))";
+    assert_eq!(bench.text(made).await.unwrap(), format!("1 1 1 {CLIENTS}"));
+}
+
+#[tokio::test]
+async fn many_first_reports_of_one_task_make_one_task() {
+    let bench = Bench::new().await;
+    let instances = instances(&bench, 4);
+    let task = Uuid::new_v4();
+    let reports = (0..CLIENTS).map(|client| {
+        let ingest = &instances[usize::try_from(client).unwrap() % instances.len()];
+        ingest.submit(&bench.caller, vec![report(task, 1).keyed(&client.to_string()).at_agent(&format!("agent {}", client % 2))])
+    });
+    for answer in join_all(reports).await {
+        assert_eq!(answer.unwrap(), [Outcome::Created]);
+    }
+    assert_eq!(bench.number("select count(*) from public.agent_task_queue").await, 1);
+}
+
+/// Histories of one identity from several instances end where some order of them would.
+#[tokio::test]
+async fn totals_with_a_sequence_end_at_the_highest_whatever_the_order() {
+    let bench = Bench::new().await;
+    let task = bench.task().await;
+    let instances = instances(&bench, 4);
+    let mut totals: Vec<i64> = (1..=80).collect();
+    totals.shuffle(&mut StdRng::seed_from_u64(7));
+    let reports = totals
+        .iter()
+        .enumerate()
+        .map(|(n, total)| instances[n % instances.len()].submit(&bench.caller, vec![report(task, *total).numbered(*total)]));
+    let mut seen: HashMap<Outcome, usize> = HashMap::new();
+    for answer in join_all(reports).await {
+        match seen.entry(answer.unwrap()[0]) {
+            Entry::Occupied(mut entry) => *entry.get_mut() += 1,
+            Entry::Vacant(entry) => _ = entry.insert(1),
+        }
+    }
+    assert_eq!(seen[&Outcome::Created], 1);
+    assert!(!seen.contains_key(&Outcome::Unchanged), "{seen:?}");
+    assert_eq!(bench.number("select input_tokens from public.task_usage").await, 80);
+}
+
+#[tokio::test]
+async fn a_report_that_meets_a_purge_is_stored_before_or_refused_after_it() {
+    let bench = Bench::new().await;
+    for _ in 0..10 {
+        let task = bench.task().await;
+        let purge = sqlx::query("delete from public.agent_task_queue where id = $1").bind(task).execute(bench.pool());
+        let (answer, purged) = tokio::join!(bench.submit(vec![report(task, 1)]), purge);
+        purged.unwrap();
+        match answer {
+            Ok(outcomes) => assert_eq!(outcomes, [Outcome::Created]),
+            Err(super::super::Error::Invalid(faults)) => assert_eq!(faults[0].field, "task_id"),
+            Err(error) => panic!("{error}"),
+        }
+        assert_eq!(bench.number("select count(*) from public.task_usage").await, 0);
+    }
+}

@@ -1,0 +1,56 @@
+//! Usage of a runtime, by UTC day, provider and model.
+use super::answer::{Item, head};
+use super::{Answer, Measures, Source, snapshot};
+use crate::entity::Runtime;
+use crate::model::range::Range;
+use jiff::civil::Date;
+use jiff_sqlx::ToSqlx;
+use serde::Serialize;
+use sqlx::PgPool;
+use utoipa::ToSchema;
+use uuid::Uuid;
+
+/// What one model used in a day.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, sqlx::FromRow, ToSchema)]
+pub struct DayUsage {
+    /// The UTC day.
+    #[sqlx(try_from = "jiff_sqlx::Date")]
+    #[schema(value_type = String, format = Date, example = "2026-03-10")]
+    pub date: Date,
+    /// Who serves the model, in lower case.
+    #[schema(example = "anthropic")]
+    pub provider: String,
+    /// The model.
+    #[schema(example = "claude-opus-4")]
+    pub model: String,
+    /// How much.
+    #[serde(flatten)]
+    #[sqlx(flatten)]
+    pub usage: Measures,
+}
+
+impl Item for DayUsage {
+    fn measures(&self) -> &Measures {
+        &self.usage
+    }
+}
+
+/// What the runtime used, the newest day first; days without usage have no item.
+pub async fn runtime_usage(
+    pool: &PgPool,
+    viewer: Option<Uuid>,
+    id: Uuid,
+    range: &Range,
+) -> Result<Option<Answer<DayUsage>>, super::Error> {
+    let mut snapshot = snapshot(pool).await?;
+    let Some(head) = head::<Runtime>(&mut snapshot, viewer, id).await? else { return Ok(None) };
+    let items = sqlx::query_as(include_str!("of_runtime.sql"))
+        .bind(id)
+        .bind(range.from.to_sqlx())
+        .bind(range.to.to_sqlx())
+        .bind(viewer)
+        .fetch_all(&mut *snapshot)
+        .await?;
+    snapshot.commit().await?;
+    Ok(Some(head.answer::<Runtime, _>(id, Source::Daily, Some(range), items)))
+}
