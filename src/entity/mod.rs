@@ -16,7 +16,7 @@ mod workspace;
 
 pub use agent::{Agent, AgentBody};
 pub use issue::{Issue, IssueBody};
-pub use name::{Name, Provider, Slug};
+pub use name::{Name, Provider, Reason, Slug};
 pub use project::{Project, ProjectBody};
 pub use runtime::{Runtime, RuntimeBody};
 pub use task::{Status, Task, TaskBody};

@@ -1,5 +1,5 @@
 //! Tasks: single runs of agents.
-use super::{Agent, Entity, Issue, Name, PutQuery, Reference, Runtime, Statements, statements};
+use super::{Agent, Entity, Issue, PutQuery, Reason, Reference, Runtime, Statements, statements};
 use crate::model::instant::Instant;
 use crate::model::labels::Labels;
 use serde::{Deserialize, Serialize};
@@ -68,8 +68,8 @@ pub struct TaskBody {
     /// Where it stands.
     #[serde(default)]
     pub status: Status,
-    /// Why it failed, in a line.
-    pub failure_reason: Option<Name>,
+    /// Why it failed.
+    pub failure_reason: Option<Reason>,
     /// What else it is found by.
     #[serde(default)]
     pub labels: Labels,

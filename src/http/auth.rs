@@ -113,7 +113,8 @@ fn bearer(headers: &HeaderMap) -> Result<&str, Problem> {
 #[cfg(test)]
 mod tests {
     use crate::access::{self, Scope};
-    use crate::http::testing::Api;
+    use crate::http::App;
+    use crate::http::testing::{Api, app};
     use serde_json::Value;
 
     #[tokio::test]
@@ -130,6 +131,27 @@ mod tests {
                 let wrong = ask().authorization_bearer("tally_AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA").await;
                 assert_eq!((wrong.status_code().as_u16(), &wrong.json::<Value>()["code"]), (401, &"invalid_token".into()));
                 assert_eq!(wrong.header("www-authenticate"), super::CHALLENGE_INVALID);
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn every_endpoint_says_when_to_come_again_while_the_database_is_away() {
+        let api = Api::start().await;
+        let token = api.token(None, &[Scope::Admin]).await;
+        let document: Value = api.server.get("/openapi.json").await.json();
+        // A server that is not there: connecting fails, as it does while PostgreSQL is stopped.
+        let nowhere = api.database.options().socket("/nonexistent");
+        let app = App { pool: crate::db::pool::lazy(nowhere, 1), ..app(&api.database, &api.clock) };
+        let server = axum_test::TestServer::new(crate::http::router(app));
+        for (path, item) in document["paths"].as_object().unwrap().iter().filter(|(path, _)| path.starts_with("/v1/")) {
+            for method in item.as_object().unwrap().keys() {
+                let method = method.to_uppercase().parse().unwrap();
+                let path = path.replace("{id}", &uuid::Uuid::nil().to_string());
+                let response = server.method(method, &path).authorization_bearer(&token).await;
+                response.assert_status_service_unavailable();
+                assert_eq!(response.json::<Value>()["code"], "database_unavailable", "{path}");
+                assert_eq!(response.header("retry-after"), "2", "{path}");
             }
         }
     }

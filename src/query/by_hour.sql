@@ -4,6 +4,12 @@
 with stretch as (
   select to_timestamp(s.from_epoch) as from_time, to_timestamp(s.until_epoch) as until_time, make_interval(secs => s.offset_seconds) as ahead
   from unnest($5::bigint[], $6::bigint[], $7::integer[]) as s (from_epoch, until_epoch, offset_seconds)
+),
+-- read once, however many stretches there are
+usage as materialized (
+  select u.*
+  from tallybook.task_usage_quarter_hour_now u
+  where u.runtime_id = $1 and u.bucket_start >= $2 and u.bucket_start < $3 and ($4::uuid is null or u.workspace_id = $4)
 )
 select
   extract(hour from (u.bucket_start + s.ahead) at time zone 'UTC')::smallint as hour,
@@ -19,7 +25,6 @@ select
   sum(u.uncosted_cache_write_tokens)::text as uncosted_cache_write_tokens,
   sum(u.uncosted_cache_write_1h_tokens)::text as uncosted_cache_write_1h_tokens,
   sum(u.event_count)::text as event_count
-from tallybook.task_usage_quarter_hour_now u
+from usage u
 join stretch s on u.bucket_start >= s.from_time and u.bucket_start < s.until_time
-where u.runtime_id = $1 and u.bucket_start >= $2 and u.bucket_start < $3 and ($4::uuid is null or u.workspace_id = $4)
 group by 1
