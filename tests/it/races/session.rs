@@ -146,5 +146,9 @@ impl Session {
 
 /// The SQLSTATE of an error that the server gave.
 pub(crate) fn code_of(error: &sqlx::Error) -> String {
-    error.as_database_error().and_then(sqlx::error::DatabaseError::code).unwrap_or_else(|| panic!("not the server's: {error}")).into_owned()
+    error
+        .as_database_error()
+        .and_then(sqlx::error::DatabaseError::code)
+        .unwrap_or_else(|| panic!("not the server's: {error}"))
+        .into_owned()
 }

@@ -22,7 +22,9 @@ pub(crate) async fn database(capture: Capture) -> TestDatabase {
 pub(crate) async fn empty_database(capture: Capture) -> TestDatabase {
     let db = testing::database().await;
     let mut conn = db.connect().await;
-    conn.execute("create function public.the(name text) returns uuid language sql immutable return md5(name)::uuid").await.unwrap();
+    conn.execute("create function public.the(name text) returns uuid language sql immutable return md5(name)::uuid")
+        .await
+        .unwrap();
     if capture == Capture::ByRow {
         conn.execute("select tallybook.capture_usage_by('row')").await.unwrap();
     }
@@ -36,7 +38,17 @@ pub(crate) async fn reset(conn: &mut PgConnection) {
 
 /// Asserts, in one snapshot, that both now-views equal raw: as `verify` sees it, and against sums written by hand.
 pub(crate) async fn assert_exact(conn: &mut PgConnection, after: &str) {
-    let differing: (i64, i64, i64, i64) = sqlx::query_as(include_str!("exact.sql")).fetch_one(&mut *conn).await.unwrap();
+    compare(conn, true, after).await;
+}
+
+/// The same without `verify`, which takes most of the time.
+pub(crate) async fn assert_equals_raw(conn: &mut PgConnection, after: &str) {
+    compare(conn, false, after).await;
+}
+
+async fn compare(conn: &mut PgConnection, verify: bool, after: &str) {
+    let differing: (i64, i64, i64, i64) =
+        sqlx::query_as(include_str!("exact.sql")).bind(verify).fetch_one(&mut *conn).await.unwrap();
     if differing != (0, 0, 0, 0) {
         let report = tallybook::rollup::verify::verify_in(conn).await.unwrap();
         panic!("{differing:?} keys differ after {after}: {report:#?}");
@@ -45,7 +57,7 @@ pub(crate) async fn assert_exact(conn: &mut PgConnection, after: &str) {
 
 /// Folds all that is pending, and asserts that nothing changed by it.
 pub(crate) async fn fold_exactly(conn: &mut PgConnection, after: &str) {
-    assert_exact(conn, after).await;
+    assert_equals_raw(conn, after).await;
     conn.execute("select tallybook.fold(25, 50000)").await.unwrap();
     let pending: bool = sqlx::query_scalar("select tallybook.is_pending()").fetch_one(&mut *conn).await.unwrap();
     assert!(!pending, "a fold left something after {after}");
@@ -63,6 +75,21 @@ pub(crate) async fn install_gate(conn: &mut PgConnection, rollup: &str) {
     conn.execute(AssertSqlSafe(format!(
         "create or replace trigger gate before insert on tallybook.{rollup} for each row execute function public.gate()"
     )))
+    .await
+    .unwrap();
+}
+
+/// Declares both rollups anew, so that none of their days is covered.
+pub(crate) async fn redeclare(conn: &mut PgConnection) {
+    conn.execute(include_str!("redeclare.sql")).await.unwrap();
+}
+
+/// Takes the coverage back to nothing, as if both rollups had just been declared, but without any DDL.
+pub(crate) async fn uncover(conn: &mut PgConnection) {
+    conn.execute(
+        "begin; delete from tallybook.task_usage_daily; delete from tallybook.task_usage_quarter_hour;
+         update tallybook.rollup set covered_from = 'infinity'; commit",
+    )
     .await
     .unwrap();
 }

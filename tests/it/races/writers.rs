@@ -1,7 +1,7 @@
 //! Any two changes at once, in every order of begin, statement and commit, with maintenance in between.
 use super::changes::{CHANGES, Change, HOST_CONFLICTS};
-use super::session::{Isolation, Outcome, Session, Step, code_of};
-use super::world::{Capture, assert_exact, database, fold_exactly, reset};
+use super::session::{ISOLATIONS, Isolation, Outcome, Session, Step, code_of};
+use super::world::{Capture, assert_equals_raw, database, fold_exactly, reset};
 use sqlx::{AssertSqlSafe, Executor, PgConnection};
 
 #[derive(Clone, Copy, Debug)]
@@ -20,7 +20,7 @@ const ORDERS: [[Move; 6]; 3] = [
     [Begin(0), Begin(1), Act(0), Commit(0), Act(1), Commit(1)],
 ];
 
-/// What runs after every move but the last.
+/// What runs after the first one's statement, and again after its commit.
 const MAINTENANCE: [Option<&str>; 4] = [
     None,
     Some("select tallybook.fold(25, 50000)"),
@@ -76,15 +76,21 @@ impl Writer<'_> {
     }
 }
 
-async fn race(writers: &mut [Writer<'_>; 2], order: [Move; 6], isolation: Isolation, maintenance: Option<&str>, conn: &mut PgConnection) {
+async fn race(
+    writers: &mut [Writer<'_>; 2],
+    order: [Move; 6],
+    isolation: Isolation,
+    maintenance: Option<&str>,
+    conn: &mut PgConnection,
+) {
     let after = format!("{} | {} | {order:?} | {isolation:?} | {maintenance:?}", writers[0].change.name, writers[1].change.name);
     for step in order {
         let (Begin(who) | Act(who) | Commit(who)) = step;
         writers[who].take(step, isolation).await;
         if matches!(step, Commit(_)) {
-            assert_exact(conn, &after).await;
+            assert_equals_raw(conn, &after).await;
         }
-        if let (Some(sql), false) = (maintenance, matches!(step, Begin(_))) {
+        if let (Some(sql), Act(0) | Commit(0)) = (maintenance, step) {
             conn.execute(AssertSqlSafe(sql.to_owned())).await.unwrap();
         }
     }
@@ -96,27 +102,26 @@ async fn race(writers: &mut [Writer<'_>; 2], order: [Move; 6], isolation: Isolat
     fold_exactly(conn, &after).await;
 }
 
+/// Each ordered pair of changes meets in one order in each isolation level, so that the two of them meet in all; set
+/// `TALLYBOOK_RACES=all` to run every order of every pair.
 async fn race_all(isolation: Isolation, capture: Capture) {
+    let all = std::env::var("TALLYBOOK_RACES").is_ok_and(|value| value == "all");
     let db = database(capture).await;
     let mut conn = db.connect().await;
     let mut sessions = [Session::open(&db, "first").await, Session::open(&db, "second").await];
-    let mut races = 0_usize;
-    for first in &CHANGES {
-        for second in &CHANGES {
-            for order in ORDERS {
+    for (row, first) in CHANGES.iter().enumerate() {
+        for (column, second) in CHANGES.iter().enumerate() {
+            let chosen = row + 2 * column + ISOLATIONS.iter().position(|level| *level == isolation).unwrap();
+            for turn in if all { 0..ORDERS.len() } else { chosen % ORDERS.len()..chosen % ORDERS.len() + 1 } {
                 reset(&mut conn).await;
-                let [one, two] = sessions;
-                let mut writers = [
-                    Writer { session: one, change: first, waits: false, ended: false },
-                    Writer { session: two, change: second, waits: false, ended: false },
-                ];
-                race(&mut writers, order, isolation, MAINTENANCE[races % MAINTENANCE.len()], &mut conn).await;
+                let mut writers = sessions.map(|session| Writer { session, change: first, waits: false, ended: false });
+                writers[1].change = second;
+                let maintenance = MAINTENANCE[(row + column + turn) % MAINTENANCE.len()];
+                race(&mut writers, ORDERS[turn], isolation, maintenance, &mut conn).await;
                 sessions = writers.map(|writer| writer.session);
-                races += 1;
             }
         }
     }
-    assert_eq!(races, CHANGES.len() * CHANGES.len() * ORDERS.len());
 }
 
 #[tokio::test]
