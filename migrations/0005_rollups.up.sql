@@ -359,9 +359,22 @@ comment on function tallybook.backfill_slice is
 
 -- Now-views --------------------------------------------------------------------------------------------------------------------------------------
 
+create function tallybook.is_seen(rollup_name text) returns boolean
+  language plpgsql stable security definer set search_path = pg_catalog, pg_temp as $$
+begin
+  -- names are looked up as they are now, rows of the catalog as the snapshot sees them
+  if not exists (select from pg_class where oid = to_regclass('tallybook.' || rollup_name)) then
+    raise exception 'the rollup % is newer than this snapshot', rollup_name using errcode = 'serialization_failure', hint = 'Retry the transaction.';
+  end if;
+  return true;
+end $$;
+comment on function tallybook.is_seen is
+  'True where the snapshot is not older than the rollup''s table, or the table made anew. Else 40001: it would be empty, not exact.';
+
 create function tallybook.is_covered(rollup_name text) returns boolean
   language plpgsql stable security definer set search_path = pg_catalog, pg_temp as $$
 begin
+  perform tallybook.is_seen(rollup_name);
   if (select covered_from from tallybook.rollup where name = rollup_name) is distinct from '-infinity'::timestamptz then
     raise exception 'the view of % is newer than this snapshot', rollup_name using errcode = 'serialization_failure', hint = 'Retry the transaction.';
   end if;
@@ -393,7 +406,7 @@ begin
     tallybook.each('sum({}) as {}', (tallybook.measures())[1:11]),
     array_to_string(tallybook.measures(), ', '),
     tallybook.bucket_expression(r.bucket_width, 'bucket_start') || ', ' || array_to_string(r.dimensions, ', '),
-    case when r.reads_raw then format('bucket_start >= (select covered_from from tallybook.rollup where name = %L)', r.name)
+    case when r.reads_raw then format('tallybook.is_seen(%1$L) and bucket_start >= (select covered_from from tallybook.rollup where name = %1$L)', r.name)
          else format('tallybook.is_covered(%L)', r.name) end,
     case when r.reads_raw then format('union all
       select %s, %s, %s from tallybook.contribution() where bucket_start < (select covered_from from tallybook.rollup where name = %L)',
