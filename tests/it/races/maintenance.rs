@@ -5,7 +5,7 @@ use super::session::{ISOLATIONS, Isolation, Session, Step, code_of};
 use super::world::{
     Capture, GATE_CLOSE, GATE_OPEN, assert_equals_raw, database, fold_exactly, install_gate, redeclare, reset, uncover,
 };
-use sqlx::PgConnection;
+use sqlx::{Executor, PgConnection};
 
 /// How the change and the work meet.
 #[derive(Clone, Copy, Debug)]
@@ -121,7 +121,10 @@ async fn meet_all(work: &str, capture: Capture, is_backfill: bool) {
         for (column, how) in MEETINGS.into_iter().enumerate() {
             // all levels for each way to meet, and for each change; not for each pair of them
             let isolation = ISOLATIONS[(row + column) % ISOLATIONS.len()];
+            // every task gets something pending that is not nothing in sum
             reset(&mut meet.conn).await;
+            meet.conn.execute("select tallybook.fold(25, 50000)").await.unwrap();
+            meet.conn.execute("update task_usage set input_tokens = input_tokens + 1").await.unwrap();
             if is_backfill {
                 uncover(&mut meet.conn).await;
             }

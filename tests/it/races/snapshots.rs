@@ -12,7 +12,7 @@ const MOVES: [&str; 4] = [
 ];
 const WRITES: [&str; 3] = [
     "insert into task_usage (task_id, provider, model, input_tokens) values (the('task 1'), 'claude', 'haiku', 1000)",
-    "update task_usage set input_tokens = input_tokens + 1, provider = 'openai' where task_id = the('task 1')",
+    "update task_usage set input_tokens = input_tokens + 1, provider = 'openai', event_key = id::text where task_id = the('task 1')",
     "delete from task_usage where task_id = the('task 1')",
 ];
 const FOLD: &str = "select tallybook.fold(25, 50000)";
@@ -154,6 +154,7 @@ async fn a_snapshot_older_than_a_declaration_is_told_to_try_again() {
             conn.execute("select tallybook.backfill_slice(1000)").await.unwrap();
             conn.execute("select tallybook.settle_views()").await.unwrap();
         }
+        conn.execute(FOLD).await.unwrap();
         let shown: String = sqlx::query_scalar(SHOWN).fetch_one(&mut conn).await.unwrap();
         let mut reader = Session::open(&db, "reader").await;
         reader.begin(Isolation::RepeatableRead).await;
