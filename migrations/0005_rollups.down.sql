@@ -8,7 +8,7 @@ begin
   end loop;
 end $$;
 drop function tallybook.verify(text, timestamptz, timestamptz, bigint), tallybook.drop_rollup(text), tallybook.create_rollup(text, interval, text[]),
-  tallybook.settle_views(), tallybook.define_now_view(text), tallybook.is_covered(text), tallybook.backfill_slice(bigint),
+  tallybook.settle_views(), tallybook.define_now_view(text), tallybook.is_covered(text), tallybook.is_seen(text), tallybook.backfill_slice(bigint),
   tallybook.rebuild(timestamptz, timestamptz), tallybook.rebuild_days(timestamptz, timestamptz, text[]), tallybook.record_fold_error(text),
   tallybook.fold(integer, bigint), tallybook.execute_sums(text, xid8, xid8[], uuid[]),
   tallybook.sum_statement(text, text, text[], timestamptz[], timestamptz), tallybook.happened_in(timestamptz, timestamptz), tallybook.bucket_bound(interval, timestamptz),

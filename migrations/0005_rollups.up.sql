@@ -117,8 +117,9 @@ create function tallybook.bucket_bound(width interval, instant timestamptz) retu
   end;
 comment on function tallybook.bucket_bound is 'SQL: the start of a UTC day as a value of the bucket column.';
 
+-- Where functions write times into SQL, they write them in ISO style: in others a zone is an abbreviation, which reads as another zone (IST).
 create function tallybook.happened_in(since timestamptz, until timestamptz) returns text
-  language sql stable parallel safe set search_path = pg_catalog, pg_temp
+  language sql stable parallel safe set search_path = pg_catalog, pg_temp set datestyle = 'ISO'
   return case
     when until <= '0001-01-01 00:00+00' or since > '9999-12-31 00:00+00' then 'false'
     else concat_ws(' and ', 'true',
@@ -134,7 +135,7 @@ comment on function tallybook.happened_in is
 -- Sums for every rollup in one statement. `contributions` is SQL that gives (at least) the columns of tallybook.contribution; `others` are more parts of the
 -- same statement. Each rollup takes those from its own bound on: [since, until). Gives a row for each rollup: rows touched, and those that came out empty.
 create function tallybook.sum_statement(contributions text, others text, names text[], since timestamptz[], until timestamptz) returns text
-  language sql stable set search_path = pg_catalog, pg_temp
+  language sql stable set search_path = pg_catalog, pg_temp set datestyle = 'ISO'
   return (
     select 'with contributions as (' || contributions || '), ' || others || string_agg(format($sql$
       %1$s as (
@@ -264,7 +265,7 @@ comment on function tallybook.record_fold_error is 'For whoever called a tick th
 
 -- The caller holds the fold lock and the source tables. Whole UTC days, [since, until).
 create function tallybook.rebuild_days(since timestamptz, until timestamptz, names text[]) returns bigint
-  language plpgsql security definer set search_path = pg_catalog, pg_temp set jit = off set work_mem = '64MB' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp set datestyle = 'ISO' set jit = off set work_mem = '64MB' as $$
 declare
   target record;
   key constant text := 'bucket_start, workspace_id, runtime_id, agent_id, project_id, provider collate "C" as provider, model collate "C" as model';
@@ -293,7 +294,7 @@ end $$;
 comment on function tallybook.rebuild_days is 'Replaces days of rollups by the raw sums less what is pending. Returns the rollup rows written.';
 
 create function tallybook.rebuild(since timestamptz, until timestamptz) returns bigint
-  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp set datestyle = 'ISO' as $$
 declare
   first_day constant timestamptz := date_trunc('day', since, 'UTC');
   end_day constant timestamptz := case when until = date_trunc('day', until, 'UTC') then until else date_trunc('day', until, 'UTC') + interval '1 day' end;
@@ -359,9 +360,22 @@ comment on function tallybook.backfill_slice is
 
 -- Now-views --------------------------------------------------------------------------------------------------------------------------------------
 
+create function tallybook.is_seen(rollup_name text) returns boolean
+  language plpgsql stable security definer set search_path = pg_catalog, pg_temp as $$
+begin
+  -- names are looked up as they are now, rows of the catalog as the snapshot sees them
+  if not exists (select from pg_class where oid = to_regclass('tallybook.' || rollup_name)) then
+    raise exception 'the rollup % is newer than this snapshot', rollup_name using errcode = 'serialization_failure', hint = 'Retry the transaction.';
+  end if;
+  return true;
+end $$;
+comment on function tallybook.is_seen is
+  'True where the snapshot is not older than the rollup''s table, or the table made anew. Else 40001: it would be empty, not exact.';
+
 create function tallybook.is_covered(rollup_name text) returns boolean
   language plpgsql stable security definer set search_path = pg_catalog, pg_temp as $$
 begin
+  perform tallybook.is_seen(rollup_name);
   if (select covered_from from tallybook.rollup where name = rollup_name) is distinct from '-infinity'::timestamptz then
     raise exception 'the view of % is newer than this snapshot', rollup_name using errcode = 'serialization_failure', hint = 'Retry the transaction.';
   end if;
@@ -393,7 +407,7 @@ begin
     tallybook.each('sum({}) as {}', (tallybook.measures())[1:11]),
     array_to_string(tallybook.measures(), ', '),
     tallybook.bucket_expression(r.bucket_width, 'bucket_start') || ', ' || array_to_string(r.dimensions, ', '),
-    case when r.reads_raw then format('bucket_start >= (select covered_from from tallybook.rollup where name = %L)', r.name)
+    case when r.reads_raw then format('tallybook.is_seen(%1$L) and bucket_start >= (select covered_from from tallybook.rollup where name = %1$L)', r.name)
          else format('tallybook.is_covered(%L)', r.name) end,
     case when r.reads_raw then format('union all
       select %s, %s, %s from tallybook.contribution() where bucket_start < (select covered_from from tallybook.rollup where name = %L)',
@@ -472,7 +486,7 @@ comment on function tallybook.drop_rollup is 'Removes a rollup and what was deri
 
 create function tallybook.verify(rollup_name text, since timestamptz, until timestamptz, examples_max bigint,
     out keys bigint, out drifted_keys bigint, out drifted_days date[], out examples jsonb)
-  language plpgsql stable security definer set search_path = pg_catalog, pg_temp set jit = off as $$
+  language plpgsql stable security definer set search_path = pg_catalog, pg_temp set datestyle = 'ISO' set jit = off as $$
 declare
   r tallybook.rollup;
   bucket text;

@@ -3,3 +3,4 @@
 
 mod invariant;
 mod migrations;
+mod races;
