@@ -351,7 +351,7 @@ begin
     tallybook.each('sum({}) as {}', (tallybook.measures())[1:11]),
     array_to_string(tallybook.measures(), ', '),
     tallybook.bucket_expression(r.bucket_width, 'bucket_start') || ', ' || array_to_string(r.dimensions, ', '),
-    case when r.reads_raw then format('bucket_start >= (select covered_from from tallybook.rollup where name = %L)', r.name)
+    case when r.reads_raw then format('tallybook.is_seen(%1$L) and bucket_start >= (select covered_from from tallybook.rollup where name = %1$L)', r.name)
          else format('tallybook.is_covered(%L)', r.name) end,
     case when r.reads_raw then format('union all
       select %s, %s, %s from tallybook.contribution() where bucket_start < (select covered_from from tallybook.rollup where name = %L)',
@@ -504,6 +504,7 @@ COMMENT ON FUNCTION tallybook.fold_lock_holder() IS 'Who folds, backfills or reb
 CREATE FUNCTION tallybook.happened_in(since timestamp with time zone, until timestamp with time zone) RETURNS text
     LANGUAGE sql STABLE PARALLEL SAFE
     SET search_path TO 'pg_catalog', 'pg_temp'
+    SET "DateStyle" TO 'ISO'
     RETURN CASE WHEN ((until <= '0001-01-01 00:00:00+00'::timestamp with time zone) OR (since > '9999-12-31 00:00:00+00'::timestamp with time zone)) THEN 'false'::text ELSE concat_ws(' and '::text, 'true', CASE WHEN (since > '0001-01-01 00:00:00+00'::timestamp with time zone) THEN format('happened_at >= %L'::text, since) ELSE NULL::text END, CASE WHEN (until > '9999-12-31 00:00:00+00'::timestamp with time zone) THEN NULL::text WHEN (since > '0001-01-01 00:00:00+00'::timestamp with time zone) THEN format('happened_at < %L'::text, until) ELSE format('(happened_at < %L or happened_at is null)'::text, until) END) END;
 
 COMMENT ON FUNCTION tallybook.happened_in(since timestamp with time zone, until timestamp with time zone) IS 'SQL: a condition on happened_at, which finds the index on created_at, for the rows whose buckets lie in whole UTC days, [since, until).';
@@ -513,6 +514,7 @@ CREATE FUNCTION tallybook.is_covered(rollup_name text) RETURNS boolean
     SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
 begin
+  perform tallybook.is_seen(rollup_name);
   if (select covered_from from tallybook.rollup where name = rollup_name) is distinct from '-infinity'::timestamptz then
     raise exception 'the view of % is newer than this snapshot', rollup_name using errcode = 'serialization_failure', hint = 'Retry the transaction.';
   end if;
@@ -539,6 +541,20 @@ begin
 end $$;
 
 COMMENT ON FUNCTION tallybook.is_pending() IS 'Whether any change row waits to be folded.';
+
+CREATE FUNCTION tallybook.is_seen(rollup_name text) RETURNS boolean
+    LANGUAGE plpgsql STABLE SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+begin
+  -- names are looked up as they are now, rows of the catalog as the snapshot sees them
+  if not exists (select from pg_class where oid = to_regclass('tallybook.' || rollup_name)) then
+    raise exception 'the rollup % is newer than this snapshot', rollup_name using errcode = 'serialization_failure', hint = 'Retry the transaction.';
+  end if;
+  return true;
+end $$;
+
+COMMENT ON FUNCTION tallybook.is_seen(rollup_name text) IS 'True where the snapshot is not older than the rollup''s table, or the table made anew. Else 40001: it would be empty, not exact.';
 
 CREATE FUNCTION tallybook.lock_sources() RETURNS void
     LANGUAGE plpgsql SECURITY DEFINER
@@ -923,6 +939,7 @@ COMMENT ON FUNCTION tallybook.provider_key(name text) IS 'A provider''s name as 
 CREATE FUNCTION tallybook.rebuild(since timestamp with time zone, until timestamp with time zone) RETURNS bigint
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
+    SET "DateStyle" TO 'ISO'
     AS $_$
 declare
   first_day constant timestamptz := date_trunc('day', since, 'UTC');
@@ -961,6 +978,7 @@ COMMENT ON FUNCTION tallybook.rebuild(since timestamp with time zone, until time
 CREATE FUNCTION tallybook.rebuild_days(since timestamp with time zone, until timestamp with time zone, names text[]) RETURNS bigint
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
+    SET "DateStyle" TO 'ISO'
     SET jit TO 'off'
     SET work_mem TO '64MB'
     AS $_$
@@ -1123,6 +1141,7 @@ COMMENT ON COLUMN tallybook.rollup.reads_raw IS 'Whether the now-view still has 
 CREATE FUNCTION tallybook.sum_statement(contributions text, others text, names text[], since timestamp with time zone[], until timestamp with time zone) RETURNS text
     LANGUAGE sql STABLE
     SET search_path TO 'pg_catalog', 'pg_temp'
+    SET "DateStyle" TO 'ISO'
     RETURN (SELECT ((((('with contributions as ('::text || sum_statement.contributions) || '), '::text) || sum_statement.others) || string_agg(format('
       %1$s as (
         insert into tallybook.%1$s as r (%2$s, %3$s, %4$s)
@@ -1222,6 +1241,7 @@ COMMENT ON FUNCTION tallybook.usage_image(row_name text) IS 'SQL: task, canonica
 CREATE FUNCTION tallybook.verify(rollup_name text, since timestamp with time zone, until timestamp with time zone, examples_max bigint, OUT keys bigint, OUT drifted_keys bigint, OUT drifted_days date[], OUT examples jsonb) RETURNS record
     LANGUAGE plpgsql STABLE SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
+    SET "DateStyle" TO 'ISO'
     SET jit TO 'off'
     AS $_$
 declare
@@ -1872,6 +1892,8 @@ REVOKE ALL ON FUNCTION tallybook.happened_in(since timestamp with time zone, unt
 REVOKE ALL ON FUNCTION tallybook.is_covered(rollup_name text) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION tallybook.is_pending() FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION tallybook.is_seen(rollup_name text) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION tallybook.lock_sources() FROM PUBLIC;
 
