@@ -25,6 +25,7 @@ pub mod ingest;
 pub mod model;
 pub mod query;
 pub mod rollup;
+pub mod service;
 pub mod telemetry;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
