@@ -1,4 +1,5 @@
 //! Integration tests: one binary, a database for each test.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on says where")]
 
+mod cli;
 mod invariant;
