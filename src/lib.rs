@@ -14,6 +14,7 @@
 pub mod access;
 pub mod cli;
 pub mod clock;
+pub mod config;
 pub mod db;
 pub mod demo;
 pub mod embedded;
@@ -24,6 +25,7 @@ pub mod ingest;
 pub mod model;
 pub mod query;
 pub mod rollup;
+pub mod service;
 pub mod telemetry;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;

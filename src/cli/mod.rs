@@ -1,5 +1,222 @@
-//! placeholder
-/// Runs the command line.
-pub fn run() -> std::process::ExitCode {
-    std::process::ExitCode::SUCCESS
+//! The command line: one file a subcommand, each no more than its options, one call of the library, and what is printed.
+//!
+//! Owns parsing, exit codes, the one line that an error is told in, and what Ctrl-C does. Logs go to standard
+//! error, results to standard output, and nothing to either that is secret.
+use crate::clock::Clock;
+use crate::config::{Config, Options};
+use crate::db::database::{Database, Schema};
+use crate::telemetry;
+use clap::{CommandFactory, Parser, Subcommand};
+use output::Output;
+use signals::Stops;
+use sqlx::PgPool;
+use std::process::ExitCode;
+
+mod backfill;
+mod completions;
+mod entity;
+mod failure;
+mod fold;
+mod migrate;
+mod output;
+mod repair;
+mod serve;
+mod signals;
+mod status;
+mod token;
+mod usage;
+mod verify;
+
+/// Exit code when the work could not be done.
+const EXIT_COULD_NOT: u8 = 2;
+/// Exit code when Ctrl-C or `kill` ended a command, as shells have it for the former.
+const EXIT_INTERRUPTED: u8 = 130;
+
+const AFTER_HELP: &str = "\
+Exit codes:
+  0    done, and for verify, repair and status: all is exact and well
+  1    done, and the answer is no: drift, a fault, a migration missing
+  2    could not be done; the reason is on standard error
+  130  interrupted by Ctrl-C or a signal
+
+Examples:
+  tallybook serve                         start, with a private PostgreSQL of its own
+  tallybook usage --days 30               what was used, by day, provider and model
+  tallybook verify                        prove that the rollups equal the raw rows
+  tallybook status                        how the database and the rollups stand
+
+`tallybook help COMMAND` tells more about each command.";
+
+/// Exact, always fresh token and cost rollups for fleets of AI agents, on plain PostgreSQL.
+#[derive(Debug, Parser)]
+#[command(name = "tallybook", version, after_help = AFTER_HELP, max_term_width = 110, subcommand_required = true)]
+struct Cli {
+    #[command(flatten)]
+    options: Options,
+    #[command(subcommand)]
+    command: Command,
+}
+
+/// What can be asked for.
+#[derive(Debug, Subcommand)]
+enum Command {
+    Serve(serve::Arguments),
+    #[command(flatten)]
+    OnDatabase(OnDatabase),
+    #[command(subcommand)]
+    Token(token::Command),
+    Completions(completions::Arguments),
+}
+
+/// Commands that open the database, work, and close it.
+#[derive(Debug, Subcommand)]
+enum OnDatabase {
+    Usage(usage::Arguments),
+    Status(status::Arguments),
+    Verify(verify::Arguments),
+    Repair(repair::Arguments),
+    Fold(fold::Arguments),
+    Backfill(backfill::Arguments),
+    #[command(subcommand)]
+    Migrate(migrate::Command),
+    /// Reached through [`Command::Token`].
+    #[command(skip)]
+    Token(token::Stored),
+}
+
+/// What a command that did its work found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Outcome {
+    /// All is well.
+    Done,
+    /// The answer is no.
+    Negative,
+}
+
+/// What commands work with.
+struct Context {
+    config: Config,
+    clock: Clock,
+    out: Output,
+}
+
+/// Runs the command line that this process was started with.
+pub fn run() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => {
+            let code = if error.use_stderr() { EXIT_COULD_NOT } else { 0 };
+            // Help that nobody reads to its end is not an error.
+            drop(error.print());
+            return ExitCode::from(code);
+        }
+    };
+    match start(cli) {
+        Ok(Some(Outcome::Done)) => ExitCode::SUCCESS,
+        Ok(Some(Outcome::Negative)) => ExitCode::from(1),
+        Ok(None) => ExitCode::from(EXIT_INTERRUPTED),
+        Err(error) => {
+            failure::print(&error);
+            ExitCode::from(EXIT_COULD_NOT)
+        }
+    }
+}
+
+/// Sets up the process and runs the command; none when it was interrupted.
+fn start(cli: Cli) -> anyhow::Result<Option<Outcome>> {
+    // Before the logs: see `Config::new`.
+    let config = Config::new(&cli.options)?;
+    let level = cli.options.log_level.as_deref().unwrap_or(if cli.command.serves() { "info" } else { "warn" });
+    telemetry::log::init(cli.options.log_format, level)?;
+    let mut context = Context { config, clock: Clock::system(), out: Output::stdout() };
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let outcome = runtime.block_on(async {
+        if cli.command.serves() {
+            return Box::pin(cli.command.run(&mut context)).await.map(Some);
+        }
+        let mut stops = Stops::listen()?;
+        tokio::select! {
+            outcome = Box::pin(cli.command.run(&mut context)) => outcome.map(Some),
+            () = stops.next() => Ok(None),
+        }
+    });
+    context.out.finish()?;
+    outcome
+}
+
+impl Command {
+    /// Whether it runs until it is stopped, and handles signals itself.
+    fn serves(&self) -> bool {
+        matches!(self, Self::Serve(_))
+    }
+
+    async fn run(self, context: &mut Context) -> anyhow::Result<Outcome> {
+        match self {
+            Self::Serve(arguments) => serve::run(arguments, context).await,
+            Self::Completions(arguments) => completions::run(&arguments, Cli::command(), &mut context.out),
+            Self::Token(token::Command::Admin) => token::admin(&context.config.database, &mut context.out),
+            Self::Token(token::Command::Stored(command)) => OnDatabase::Token(command).run(context).await,
+            Self::OnDatabase(command) => command.run(context).await,
+        }
+    }
+}
+
+impl OnDatabase {
+    async fn run(self, context: &mut Context) -> anyhow::Result<Outcome> {
+        let place = &context.config.database;
+        let needed = if matches!(self, Self::Migrate(_)) { Schema::Any } else { Schema::Current };
+        let database = Database::open(place, needed).await?;
+        let outcome = self.run_on(&database.pool, &context.clock, &mut context.out).await;
+        let closed = database.close().await;
+        let outcome = outcome.map_err(|error| failure::locate(error, place))?;
+        closed?;
+        Ok(outcome)
+    }
+
+    async fn run_on(self, pool: &PgPool, clock: &Clock, out: &mut Output) -> anyhow::Result<Outcome> {
+        match self {
+            Self::Usage(arguments) => usage::run(arguments, pool, clock, out).await,
+            Self::Status(arguments) => status::run(&arguments, pool, out).await,
+            Self::Verify(arguments) => verify::run(&arguments, pool, out).await,
+            Self::Repair(arguments) => repair::run(&arguments, pool, out).await,
+            Self::Fold(arguments) => fold::run(&arguments, pool, out).await,
+            Self::Backfill(arguments) => backfill::run(&arguments, pool, out).await,
+            Self::Migrate(command) => migrate::run(command, pool, out).await,
+            Self::Token(command) => token::run(command, pool, clock, out).await,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_options_contradict_each_other_nowhere() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn every_command_and_every_option_is_documented() {
+        fn check(command: &clap::Command) {
+            let name = command.get_name();
+            assert!(name == "help" || command.get_about().is_some(), "{name} says nothing about itself");
+            for argument in command.get_arguments().filter(|a| !a.is_hide_set()) {
+                assert!(argument.get_help().is_some(), "{} of {name} is not documented", argument.get_id());
+            }
+            command.get_subcommands().for_each(check);
+        }
+        let mut command = Cli::command();
+        command.build();
+        check(&command);
+    }
+
+    #[test]
+    fn a_number_of_days_is_at_least_one() {
+        let parse = |days| Cli::try_parse_from(["tallybook", "usage", "--days", days]);
+        assert!(parse("90").is_ok());
+        for bad in ["0", "-1", "1.5", "x"] {
+            assert!(parse(bad).is_err(), "{bad}");
+        }
+    }
 }

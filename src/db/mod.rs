@@ -1,4 +1,6 @@
 //! The database: connections, what its errors mean, and the schema's migrations.
+pub mod database;
 pub mod error;
 pub mod migrate;
 pub mod pool;
+pub mod schema;

@@ -12,7 +12,7 @@ pub fn lazy(options: PgConnectOptions, connections_max: u32) -> PgPool {
 }
 
 /// Settings of every session of ours: folds need READ COMMITTED, whatever the database's default. Nothing exact depends on the rest (I6).
-fn session(options: PgConnectOptions) -> PgConnectOptions {
+pub(super) fn session(options: PgConnectOptions) -> PgConnectOptions {
     options.application_name("tallybook").options([
         ("TimeZone", "UTC"),
         ("jit", "off"),

@@ -86,6 +86,13 @@ impl Measures {
     }
 }
 
+impl Uncosted {
+    /// All tokens, of whatever kind.
+    pub fn tokens(&self) -> Tokens {
+        self.input_tokens + self.output_tokens + self.cache_read_tokens + self.cache_write_tokens + self.cache_write_1h_tokens
+    }
+}
+
 impl Add for Tokens {
     type Output = Self;
 

@@ -13,6 +13,7 @@ mod of_issue;
 mod of_runtime;
 mod of_task;
 mod of_workspace;
+pub mod summary;
 
 pub use answer::{Answer, Source, Subject};
 pub use by_agent::{AgentUsage, runtime_by_agent};

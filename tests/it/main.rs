@@ -1,6 +1,7 @@
 //! Integration tests: one binary, a database for each test.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on says where")]
 
+mod cli;
 mod invariant;
 mod migrations;
 mod races;

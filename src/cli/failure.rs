@@ -1,0 +1,69 @@
+//! How an error is told: one line on standard error, what was wrong, where, and what to do.
+use crate::config::Place;
+use crate::db::error::{Cause, cause};
+use std::io::Write;
+
+/// Says of a database error where it happened and what can be done; other errors say so themselves.
+pub(super) fn locate(error: anyhow::Error, place: &Place) -> anyhow::Error {
+    let Some(database) = error.chain().find_map(|e| e.downcast_ref::<sqlx::Error>()) else { return error };
+    let advice = match cause(database) {
+        Cause::Unavailable => "check that PostgreSQL runs there, then try again",
+        Cause::Conflict => "another transaction was in the way; try again",
+        Cause::Timeout => {
+            "it took longer than the server allows; try again when it has less to do, or raise its statement_timeout"
+        }
+        Cause::Other => match sqlstate(database).as_deref() {
+            Some("42501") => "the database's role lacks a right; connect as the role that ran `tallybook migrate up`",
+            _ => "`tallybook status` tells what state the database is in",
+        },
+    };
+    anyhow::anyhow!("{place} failed: {}; {advice}", one_line(&error))
+}
+
+fn sqlstate(error: &sqlx::Error) -> Option<String> {
+    error.as_database_error().and_then(sqlx::error::DatabaseError::code).map(Into::into)
+}
+
+/// Writes the error where the user sees it.
+pub(super) fn print(error: &anyhow::Error) {
+    let line = format!("tallybook: {}\n", one_line(error));
+    // Nobody is left to be told when even this fails.
+    drop(std::io::stderr().write_all(line.as_bytes()));
+}
+
+/// The error and its causes in one line; a cause whose words the error has already is not repeated.
+fn one_line(error: &anyhow::Error) -> String {
+    let mut told = String::new();
+    for message in error.chain().map(|e| e.to_string().split_whitespace().collect::<Vec<_>>().join(" ")) {
+        if told.is_empty() {
+            told = message;
+        } else if !told.contains(&message) {
+            told = format!("{told}: {message}");
+        }
+    }
+    told
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use anyhow::anyhow;
+
+    #[test]
+    fn causes_are_told_once_and_on_one_line() {
+        let error = anyhow!("disk\n  is full").context("cannot write the file");
+        assert_eq!(one_line(&error), "cannot write the file: disk is full");
+        let error = anyhow!("disk is full").context("cannot write: disk is full");
+        assert_eq!(one_line(&error), "cannot write: disk is full");
+    }
+
+    #[test]
+    fn a_database_error_says_where_and_what_to_do() {
+        let error = crate::rollup::Error::from(sqlx::Error::PoolTimedOut);
+        let told = locate(error.into(), &Place::Private("/data".into())).to_string();
+        assert!(told.starts_with("the private PostgreSQL in /data failed: "), "{told}");
+        assert!(told.ends_with("then try again"), "{told}");
+        let other = locate(anyhow!("no such runtime"), &Place::Private("/data".into()));
+        assert_eq!(other.to_string(), "no such runtime");
+    }
+}

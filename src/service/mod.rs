@@ -1,0 +1,308 @@
+//! The running service: HTTP, ingest and the fold loop over one database, started and stopped in order.
+//!
+//! Start: listen, database, migrations, token, ingest, fold loop, requests. Whoever listens first holds the
+//! address, so a second start fails before it touches anything. A database of somebody else's may be away:
+//! requests are answered all the same (`/readyz` with 503), until it comes.
+//!
+//! Stop: no new connections, requests in flight are answered, ingest commits what it accepted, the loop ends,
+//! the private PostgreSQL stops. What was acknowledged was committed before, so nothing depends on the stop.
+use crate::clock::Clock;
+use crate::config::Place;
+use crate::db::database::{self, blocking};
+use crate::db::{error, pool, schema};
+use crate::embedded::{self, PrivatePostgres};
+use crate::http;
+use crate::ingest::{Ingest, Limits};
+use crate::rollup::worker;
+use crate::telemetry::metrics::Metrics;
+use sqlx::PgPool;
+use sqlx::postgres::PgConnectOptions;
+use std::io;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::net::TcpListener;
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+pub mod admin_token;
+
+/// How long requests and ingest may take to finish when the service stops: more than the HTTP server gives its own.
+const STOP_GRACE: Duration = Duration::from_secs(40);
+/// How often a database that is away is tried again.
+const RETRY_EVERY: Duration = Duration::from_secs(1);
+/// How often the log repeats that it is away, in tries.
+const RETRIES_PER_LOG_LINE: u32 = 30;
+
+/// What a service is started with.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// The database.
+    pub database: Place,
+    /// Where to listen; port 0 takes a free one.
+    pub listen: SocketAddr,
+    /// A proxy in front ends TLS: other addresses than loopback may be listened on.
+    pub behind_proxy: bool,
+    /// Database connections that requests and the loop share.
+    pub connections_max: u32,
+    /// The time.
+    pub clock: Clock,
+}
+
+impl Settings {
+    /// Connections unless told otherwise: enough to keep a small server busy, a fraction of PostgreSQL's default 100.
+    pub const CONNECTIONS_MAX: u32 = 16;
+
+    /// The usual settings on `database`.
+    pub fn new(database: Place, listen: SocketAddr) -> Self {
+        Self { database, listen, behind_proxy: false, connections_max: Self::CONNECTIONS_MAX, clock: Clock::system() }
+    }
+}
+
+/// Why a service did not start, or ended by itself.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// Plain HTTP would cross a network.
+    #[error(
+        "will not listen on {0}: tokens would cross the network unencrypted; listen on 127.0.0.1, or put a proxy that ends TLS in front and say --behind-proxy"
+    )]
+    Exposed(SocketAddr),
+    /// The address cannot be had.
+    #[error("cannot listen on {address}: {}; stop the program that has it or choose another with --listen", reason(.error))]
+    Listen {
+        /// Where.
+        address: SocketAddr,
+        /// Why not.
+        error: io::Error,
+    },
+    /// The database cannot be used.
+    #[error(transparent)]
+    Database(#[from] database::Error),
+    /// The private PostgreSQL cannot be used.
+    #[error(transparent)]
+    Private(#[from] embedded::Error),
+    /// No admin token could be made or kept.
+    #[error(transparent)]
+    AdminToken(#[from] admin_token::Error),
+    /// Requests are not answered any more.
+    #[error("the HTTP server ended: {0}")]
+    Http(io::Error),
+}
+
+fn reason(error: &io::Error) -> String {
+    match error.kind() {
+        io::ErrorKind::AddrInUse => "another program listens there".to_owned(),
+        _ => error.to_string(),
+    }
+}
+
+/// A running service.
+#[derive(Debug)]
+pub struct Service {
+    /// Where it listens.
+    pub address: SocketAddr,
+    /// Its database.
+    pub pool: PgPool,
+    /// The private instance's admin token, a file that only its owner can read.
+    pub token_path: Option<PathBuf>,
+    http_stop: CancellationToken,
+    loop_stop: CancellationToken,
+    requests: TaskTracker,
+    background: TaskTracker,
+    failures: mpsc::Receiver<Error>,
+    private: Option<Arc<PrivatePostgres>>,
+    private_stop: CancellationToken,
+}
+
+impl Service {
+    /// Starts everything, and returns when requests are answered.
+    pub async fn start(settings: Settings) -> Result<Self, Error> {
+        if !settings.listen.ip().is_loopback() && !settings.behind_proxy {
+            return Err(Error::Exposed(settings.listen));
+        }
+        let unheard = |error| Error::Listen { address: settings.listen, error };
+        let listener = TcpListener::bind(settings.listen).await.map_err(unheard)?;
+        let address = listener.local_addr().map_err(unheard)?;
+        match &settings.database {
+            Place::Url(options) => Self::on(&settings, (**options).clone(), listener, address, None).await,
+            Place::Private(dir) => {
+                let dir = dir.clone();
+                let private = blocking(move || PrivatePostgres::serve(&dir)).await?;
+                let options = private.connect_options();
+                Self::on(&settings, options, listener, address, Some(private)).await
+            }
+        }
+    }
+
+    async fn on(
+        settings: &Settings,
+        options: PgConnectOptions,
+        listener: TcpListener,
+        address: SocketAddr,
+        private: Option<PrivatePostgres>,
+    ) -> Result<Self, Error> {
+        let pool = pool::lazy(options.clone(), settings.connections_max);
+        let (away, token_path) = match Self::first_contact(settings, &options, &pool, private.as_ref()).await {
+            Ok(found) => found,
+            Err(error) => {
+                if let Some(private) = private {
+                    blocking(move || private.stop()).await?;
+                }
+                return Err(error);
+            }
+        };
+        let (failed, failures) = mpsc::channel(2);
+        let service = Self {
+            address,
+            pool: pool.clone(),
+            token_path,
+            http_stop: CancellationToken::new(),
+            loop_stop: CancellationToken::new(),
+            requests: TaskTracker::new(),
+            background: TaskTracker::new(),
+            failures,
+            private: private.map(Arc::new),
+            private_stop: CancellationToken::new(),
+        };
+        if let Some(private) = &service.private {
+            // Not one of the tasks that a stop waits for: they may need the server to the last.
+            drop(TaskTracker::new().spawn(embedded::keep_running(Arc::clone(private), service.private_stop.clone())));
+        }
+        let metrics = Arc::new(Metrics::new());
+        let ingest = Ingest::observed(
+            pool.clone(),
+            settings.clock.clone(),
+            &service.requests,
+            Limits::default(),
+            Arc::clone(&metrics),
+        );
+        let app = http::App { pool: pool.clone(), clock: settings.clock.clone(), ingest, metrics: Arc::clone(&metrics) };
+        let (stop, told) = (service.http_stop.clone(), failed.clone());
+        service.requests.spawn(async move {
+            if let Err(error) = http::server::serve(listener, app, stop).await {
+                tell(&told, Error::Http(error));
+            }
+        });
+        let (stop, place) = (service.loop_stop.clone(), settings.database.clone());
+        service.background.spawn(async move {
+            let waited = if away { wait_for_database(&place, &options, &pool, &stop).await } else { Ok(()) };
+            match waited {
+                Ok(()) => worker::run(pool, stop, metrics).await,
+                Err(error) => tell(&failed, error.into()),
+            }
+        });
+        Ok(service)
+    }
+
+    /// Prepares the database, and the private one's token; tells whether the database is away.
+    async fn first_contact(
+        settings: &Settings,
+        options: &PgConnectOptions,
+        pool: &PgPool,
+        private: Option<&PrivatePostgres>,
+    ) -> Result<(bool, Option<PathBuf>), Error> {
+        match (prepare(&settings.database, options, pool).await, private) {
+            (Ok(()), None) => Ok((false, None)),
+            (Ok(()), Some(private)) => {
+                let path = embedded::admin_token_path(private.data_dir());
+                admin_token::ensure(pool, &settings.clock, &path).await?;
+                Ok((false, Some(path)))
+            }
+            (Err(error), None) if is_away(&error) => {
+                tracing::warn!("{error}; trying again until it does");
+                Ok((true, None))
+            }
+            (Err(error), _) => Err(error.into()),
+        }
+    }
+
+    /// Waits until the service cannot go on, and says why. It still has to be stopped.
+    pub async fn failed(&mut self) -> Error {
+        match self.failures.recv().await {
+            Some(error) => error,
+            // Every task that could fail ended well: there is nothing to wait for but the stop.
+            None => std::future::pending().await,
+        }
+    }
+
+    /// Stops in order; what was accepted is finished first.
+    pub async fn stop(self) -> Result<(), Error> {
+        self.http_stop.cancel();
+        self.requests.close();
+        if tokio::time::timeout(STOP_GRACE, self.requests.wait()).await.is_err() {
+            tracing::warn!(
+                grace_seconds = STOP_GRACE.as_secs(),
+                "requests that did not finish in time were cut off, unacknowledged"
+            );
+        }
+        self.loop_stop.cancel();
+        self.background.close();
+        if tokio::time::timeout(STOP_GRACE, self.background.wait()).await.is_err() {
+            tracing::warn!(
+                grace_seconds = STOP_GRACE.as_secs(),
+                "a fold that did not finish in time was cut off; the next start folds the same"
+            );
+        }
+        // A connection that is stuck must not hold the stop: the server rolls back what it was doing.
+        drop(tokio::time::timeout(STOP_GRACE, self.pool.close()).await);
+        self.private_stop.cancel();
+        if let Some(private) = self.private {
+            blocking(move || private.stop()).await?;
+        }
+        Ok(())
+    }
+}
+
+/// Connects and brings the schema up to date.
+async fn prepare(place: &Place, options: &PgConnectOptions, pool: &PgPool) -> Result<(), database::Error> {
+    database::knock(place, options.clone()).await?;
+    schema::ensure(pool).await.map_err(|source| database::Error::Schema { place: place.to_string(), source })
+}
+
+/// Prepares the database as soon as it answers. Fails only on what waiting cannot mend.
+async fn wait_for_database(
+    place: &Place,
+    options: &PgConnectOptions,
+    pool: &PgPool,
+    stop: &CancellationToken,
+) -> Result<(), database::Error> {
+    let mut tries: u32 = 0;
+    loop {
+        tokio::select! {
+            () = stop.cancelled() => return Ok(()),
+            () = tokio::time::sleep(RETRY_EVERY) => {}
+        }
+        match prepare(place, options, pool).await {
+            Ok(()) => {
+                tracing::info!("{place} answers");
+                return Ok(());
+            }
+            Err(error) if is_away(&error) => {
+                tries = tries.wrapping_add(1);
+                if tries.is_multiple_of(RETRIES_PER_LOG_LINE) {
+                    tracing::warn!("{error}; still trying");
+                }
+            }
+            Err(error) => return Err(error),
+        }
+    }
+}
+
+fn is_away(error: &database::Error) -> bool {
+    match error {
+        database::Error::Unreachable { .. } => true,
+        database::Error::Schema { source: schema::Error::Database(source), .. } => {
+            error::cause(source) == error::Cause::Unavailable
+        }
+        _ => false,
+    }
+}
+
+/// Reports the first failures; later ones say nothing new.
+fn tell(failed: &mpsc::Sender<Error>, error: Error) {
+    if let Err(mpsc::error::TrySendError::Full(error)) = failed.try_send(error) {
+        tracing::error!("{error}");
+    }
+}

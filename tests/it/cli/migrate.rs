@@ -1,0 +1,73 @@
+//! `tallybook migrate`, and what the other commands say without it.
+use super::{on, transcript_on};
+use sqlx::Executor;
+use tallybook::testing;
+
+#[tokio::test]
+async fn a_database_is_migrated_up_and_down_again() {
+    let database = testing::empty_database().await;
+    insta::assert_snapshot!(transcript_on(&database, "verify"), @"
+    --- standard error
+    tallybook: database DATABASE at HOST:PORT as user postgres has no Tallybook schema yet; run `tallybook migrate up`
+    --- exit 2
+    ");
+    let before = transcript_on(&database, "migrate status");
+    assert!(before.contains("0001    source tables") && before.ends_with("--- exit 1\n"), "{before}");
+    let up = transcript_on(&database, "migrate up");
+    assert!(up.starts_with("applied 0001 source tables\n") && up.ends_with("--- exit 0\n"), "{up}");
+    insta::assert_snapshot!(transcript_on(&database, "migrate up"), @"
+    Nothing to do: every migration is applied.
+    --- exit 0
+    ");
+    let status = transcript_on(&database, "migrate status --json");
+    assert!(status.contains(r#""state": "applied""#) && !status.contains("pending\"\n"), "{status}");
+    let one = transcript_on(&database, "migrate down");
+    assert_eq!(one.matches("reverted").count(), 1, "{one}");
+    let behind = transcript_on(&database, "status");
+    assert!(behind.contains("lacks migration") && behind.contains("tallybook migrate up"), "{behind}");
+    let rest = transcript_on(&database, "migrate down --to 1");
+    assert!(rest.contains("reverted 0002") && !rest.contains("reverted 0001"), "{rest}");
+    insta::assert_snapshot!(transcript_on(&database, "migrate down --to 1"), @"
+    Nothing to do: the newest migration applied is 0001.
+    --- exit 0
+    ");
+    insta::assert_snapshot!(transcript_on(&database, "migrate down --to 0"), @"
+    reverted 0001 source tables
+    --- exit 0
+    ");
+    insta::assert_snapshot!(transcript_on(&database, "migrate down"), @"
+    Nothing to do: no migration is applied.
+    --- exit 0
+    ");
+}
+
+#[tokio::test]
+async fn raw_usage_is_deleted_only_when_that_is_said() {
+    let database = testing::database().await;
+    database.pool.execute(include_str!("../../../src/testing/one_task.sql")).await.unwrap();
+    insta::assert_snapshot!(transcript_on(&database, "migrate down --to 0"), @"
+    --- standard error
+    tallybook: going down to 0 would delete the raw usage; say --delete-usage if that is meant, or --to 1 to keep it
+    --- exit 2
+    ");
+    let kept: i64 = sqlx::query_scalar("select count(*) from public.task_usage").fetch_one(&database.pool).await.unwrap();
+    assert_eq!(kept, 1);
+    insta::assert_snapshot!(transcript_on(&database, "migrate down --to 99"), @"
+    Nothing to do: the newest migration applied is 0007.
+    --- exit 0
+    ");
+    let gone = on(&database, "migrate down --to 0 --delete-usage").status().unwrap();
+    assert!(gone.success());
+}
+
+#[tokio::test]
+async fn a_migration_with_another_text_is_named() {
+    let database = testing::database().await;
+    database.pool.execute("update tallybook.migration set checksum = 'x' where version = 3").await.unwrap();
+    insta::assert_snapshot!(transcript_on(&database, "usage"), @"
+    --- standard error
+    tallybook: database DATABASE at HOST:PORT as user postgres has migration 3 in another form than this Tallybook carries; use the build that migrated it, or restore it from a backup
+    --- exit 2
+    ");
+    assert!(transcript_on(&database, "migrate status").contains("applied in another form"));
+}
