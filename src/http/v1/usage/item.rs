@@ -75,6 +75,7 @@ pub(super) struct ReportedTask {
 /// One of the workspace's, by name (the oldest), by id, or by id with the name that it is made with when it is missing.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields, expecting = "an object with an id or a name")]
+#[schema(as = NamedReference)]
 pub(super) struct Named {
     #[schema(value_type = Option<Uuid>)]
     id: Option<Value>,
@@ -85,6 +86,7 @@ pub(super) struct Named {
 /// One of the workspace's, by title (the oldest), by id, or by id with the title that it is made with when it is missing.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields, expecting = "an object with an id or a title")]
+#[schema(as = TitledReference)]
 pub(super) struct Titled {
     #[schema(value_type = Option<Uuid>)]
     id: Option<Value>,

@@ -38,6 +38,7 @@ pub(super) struct UsageReports {
 
 /// What became of the reports.
 #[derive(Debug, Default, Serialize, ToSchema)]
+#[schema(as = UsageStored)]
 pub(super) struct Stored {
     /// One for each report, in their order.
     results: Vec<ReportOutcome>,
