@@ -1,7 +1,8 @@
 //! One attempt to store a group: one transaction.
 //!
-//! Isolation: READ COMMITTED. Lock order: runtimes, agents, issues, tasks, usage, each by id or identity; at the end
-//! tasks that move, and what has to be made for them alone. Only the last can cross with another transaction; it is then tried again.
+//! Isolation: READ COMMITTED. Lock order: stored tasks, against deletion; new runtimes, agents, issues and tasks; usage; at the end
+//! tasks that move, and what has to be made for them alone; each by id or identity. Only the last can cross with another
+//! transaction; it is then tried again.
 //! Any number of instances may run it at once.
 use super::create::{self, Making};
 use super::error::Error;

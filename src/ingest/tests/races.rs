@@ -1,5 +1,6 @@
 //! Many clients at once, on several instances.
 use super::*;
+use crate::ingest::Error;
 use futures_util::future::join_all;
 use rand::rngs::StdRng;
 use rand::seq::SliceRandom;
@@ -49,6 +50,7 @@ async fn overlapping_batches_in_random_order_are_all_stored_and_counted_once() {
     assert!(created.values().all(|count| *count == 1), "each was created exactly once: {created:?}");
     let sum: i64 = (0..60).map(|key| key * 10).sum();
     assert_eq!(bench.number("select sum(input_tokens)::bigint from public.task_usage").await, sum);
+    assert_exact(&bench).await;
 }
 
 #[tokio::test]
@@ -110,16 +112,51 @@ async fn totals_with_a_sequence_end_at_the_highest_whatever_the_order() {
 #[tokio::test]
 async fn a_report_that_meets_a_purge_is_stored_before_or_refused_after_it() {
     let bench = Bench::new().await;
-    for _ in 0..10 {
+    for _ in 0..20 {
         let task = bench.task().await;
+        bench.submit((0..50).map(|n| report(task, 1).keyed(&n.to_string())).collect()).await.unwrap();
+        // It corrects rows that are there and adds others: the purge must wait for both or for none.
+        let batch = (25..75).map(|n| report(task, 2).keyed(&n.to_string())).collect();
         let purge = sqlx::query("delete from public.agent_task_queue where id = $1").bind(task).execute(bench.pool());
-        let (answer, purged) = tokio::join!(bench.submit(vec![report(task, 1)]), purge);
+        let (answer, purged) = tokio::join!(bench.submit(batch), purge);
         purged.unwrap();
         match answer {
-            Ok(outcomes) => assert_eq!(outcomes, [Outcome::Created]),
-            Err(super::super::Error::Invalid(faults)) => assert_eq!(faults[0].field, "task_id"),
+            Ok(outcomes) => assert_eq!(outcomes.len(), 50),
+            Err(Error::Invalid(faults)) => assert_eq!(faults[0].field, "task_id"),
             Err(error) => panic!("{error}"),
         }
         assert_eq!(bench.number("select count(*) from public.task_usage").await, 0);
     }
+    assert_exact(&bench).await;
+}
+
+#[tokio::test]
+async fn reports_that_move_tasks_back_and_forth_leave_the_rollups_exact() {
+    let bench = Bench::new().await;
+    let instances = instances(&bench, 3);
+    let tasks: Vec<Uuid> = (0..5).map(Uuid::from_u128).collect();
+    let clients = (0..24_u64).map(|client| {
+        let (bench, tasks, ingest) = (&bench, &tasks, &instances[usize::try_from(client).unwrap() % instances.len()]);
+        async move {
+            let mut random = StdRng::seed_from_u64(client);
+            for _ in 0..8 {
+                let mut order = tasks.clone();
+                order.shuffle(&mut random);
+                let batch = order.into_iter().map(|task| {
+                    let agent = format!("agent {}", random.random_range(0..4));
+                    report(task, random.random_range(0..100)).at_agent(&agent).at_runtime(&format!("of {agent}"))
+                });
+                ingest.submit(&bench.caller, batch.collect()).await.unwrap();
+                crate::rollup::fold::tick(bench.pool()).await.unwrap();
+            }
+        }
+    });
+    join_all(clients).await;
+    assert_exact(&bench).await;
+}
+
+/// The rollups show just what the raw rows say.
+async fn assert_exact(bench: &Bench) {
+    let report = crate::rollup::verify::verify(bench.pool()).await.unwrap();
+    assert!(report.exact(), "{report:?}");
 }
