@@ -17,6 +17,7 @@ mod completions;
 mod entity;
 mod failure;
 mod fold;
+mod import;
 mod migrate;
 mod output;
 mod repair;
@@ -77,6 +78,8 @@ enum OnDatabase {
     Repair(repair::Arguments),
     Fold(fold::Arguments),
     Backfill(backfill::Arguments),
+    #[command(subcommand)]
+    Import(import::Command),
     #[command(subcommand)]
     Migrate(migrate::Command),
     /// Reached through [`Command::Token`].
@@ -181,6 +184,7 @@ impl OnDatabase {
             Self::Repair(arguments) => repair::run(&arguments, pool, out).await,
             Self::Fold(arguments) => fold::run(&arguments, pool, out).await,
             Self::Backfill(arguments) => backfill::run(&arguments, pool, out).await,
+            Self::Import(command) => import::run(command, pool, clock, out).await,
             Self::Migrate(command) => migrate::run(command, pool, out).await,
             Self::Token(command) => token::run(command, pool, clock, out).await,
         }

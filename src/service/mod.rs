@@ -171,13 +171,8 @@ impl Service {
             drop(TaskTracker::new().spawn(embedded::keep_running(Arc::clone(private), service.private_stop.clone())));
         }
         let metrics = Arc::new(Metrics::new());
-        let ingest = Ingest::observed(
-            pool.clone(),
-            settings.clock.clone(),
-            &service.requests,
-            Limits::default(),
-            Arc::clone(&metrics),
-        );
+        let ingest =
+            Ingest::observed(pool.clone(), settings.clock.clone(), &service.requests, Limits::default(), Arc::clone(&metrics));
         let app = http::App { pool: pool.clone(), clock: settings.clock.clone(), ingest, metrics: Arc::clone(&metrics) };
         let (stop, told) = (service.http_stop.clone(), failed.clone());
         service.requests.spawn(async move {
