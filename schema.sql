@@ -196,6 +196,7 @@ COMMENT ON FUNCTION tallybook.capture_usage() IS 'Logs what rows of usage contri
 CREATE FUNCTION tallybook.capture_usage_by(form text) RETURNS void
     LANGUAGE plpgsql
     SET search_path TO 'pg_catalog', 'pg_temp'
+    SET client_min_messages TO 'warning'
     AS $_$
 declare
   counts constant text[] := tallybook.token_measures();

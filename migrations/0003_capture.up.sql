@@ -141,7 +141,7 @@ create trigger tallybook_truncate before truncate on public.issue for each state
 -- Usage comes in two forms with one meaning: statement-level triggers are cheaper for batches, row-level ones for single rows
 -- (and work on partitions, and where logical replication applies the changes).
 create function tallybook.capture_usage_by(form text) returns void
-  language plpgsql set search_path = pg_catalog, pg_temp as $generator$
+  language plpgsql set search_path = pg_catalog, pg_temp set client_min_messages = warning as $generator$
 declare
   counts constant text[] := tallybook.token_measures();
   columns constant text := 'task_id, provider, model, bucket_start, ' || array_to_string(counts, ', ') || ', cost_usd_ticks, event_count';

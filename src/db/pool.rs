@@ -1,4 +1,5 @@
 //! Connections to the database.
+use sqlx::ConnectOptions;
 use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
 use std::time::Duration;
 
@@ -12,10 +13,10 @@ pub fn lazy(options: PgConnectOptions, connections_max: u32) -> PgPool {
 }
 
 /// Settings of every session of ours: folds need READ COMMITTED, whatever the database's default. Nothing exact depends on the rest (I6).
+/// Statements are not logged: whoever asks logs what took how long, once.
 pub(super) fn session(options: PgConnectOptions) -> PgConnectOptions {
-    options.application_name("tallybook").options([
-        ("TimeZone", "UTC"),
-        ("jit", "off"),
-        ("default_transaction_isolation", "read committed"),
-    ])
+    options
+        .application_name("tallybook")
+        .options([("TimeZone", "UTC"), ("jit", "off"), ("default_transaction_isolation", "read committed")])
+        .disable_statement_logging()
 }
