@@ -110,9 +110,9 @@ pub(super) async fn run(command: Command, pool: &PgPool, clock: &Clock, out: &mu
     // Reads are exact without it, but a whole file pending makes them slow until somebody folds.
     fold::drain(pool).await?;
     if json {
-        out.json(&summary)?
+        out.json(&summary)?;
     } else {
-        print(&summary, out)?
+        print(&summary, out)?;
     }
     Ok(Outcome::Done)
 }
