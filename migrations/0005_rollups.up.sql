@@ -43,7 +43,9 @@ create function tallybook.fold_lock_holder() returns text
   language sql stable security definer set search_path = pg_catalog, pg_temp
   return coalesce((
     select case
-      when l.pid is null then format('prepared transaction %L', (select gid from pg_prepared_xacts x where l.virtualtransaction = '-1/' || x.transaction))
+      when l.pid is null then format('prepared transaction %L', (
+        select x.gid from pg_prepared_xacts x join pg_locks own on own.locktype = 'transactionid' and own.transactionid = x.transaction
+        where own.pid is null and own.virtualtransaction = l.virtualtransaction))
       else format('backend %s (%s)', l.pid, coalesce(nullif(a.application_name, ''), 'no application name'))
     end
     from pg_locks l left join pg_stat_activity a on a.pid = l.pid
