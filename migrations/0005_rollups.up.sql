@@ -43,7 +43,9 @@ create function tallybook.fold_lock_holder() returns text
   language sql stable security definer set search_path = pg_catalog, pg_temp
   return coalesce((
     select case
-      when l.pid is null then format('prepared transaction %L', (select gid from pg_prepared_xacts x where l.virtualtransaction = '-1/' || x.transaction))
+      when l.pid is null then format('prepared transaction %L', (
+        select x.gid from pg_prepared_xacts x join pg_locks own on own.locktype = 'transactionid' and own.transactionid = x.transaction
+        where own.pid is null and own.virtualtransaction = l.virtualtransaction))
       else format('backend %s (%s)', l.pid, coalesce(nullif(a.application_name, ''), 'no application name'))
     end
     from pg_locks l left join pg_stat_activity a on a.pid = l.pid
@@ -137,7 +139,7 @@ comment on function tallybook.happened_in is
 create function tallybook.sum_statement(contributions text, others text, names text[], since timestamptz[], until timestamptz) returns text
   language sql stable set search_path = pg_catalog, pg_temp set datestyle = 'ISO'
   return (
-    select 'with contributions as (' || contributions || '), ' || others || string_agg(format($sql$
+    select coalesce('with contributions as (' || contributions || '), ' || others || string_agg(format($sql$
       %1$s as (
         insert into tallybook.%1$s as r (%2$s, %3$s, %4$s)
         select %5$s, %3$s, %6$s from contributions c
@@ -159,7 +161,9 @@ create function tallybook.sum_statement(contributions text, others text, names t
       tallybook.each('{} = r.{} + excluded.{}', tallybook.measures()),
       tallybook.each('r.{} = 0', tallybook.measures(), ' and ')), ', ')
       || string_agg(format(
-        'select %1$L as rollup, count(*) as touched, coalesce(array_agg(ctid) filter (where is_empty), ''{}'') as emptied from %1$s', rollup.name), ' union all ')
+        'select %1$L as rollup, count(*) as touched, coalesce(array_agg(ctid) filter (where is_empty), ''{}'') as emptied from %1$s', rollup.name), ' union all '),
+      -- no rollup is declared: only the others
+      'with ' || rtrim(others, ', ') || ' select null::text as rollup, 0::bigint as touched, null::tid[] as emptied where false')
     from unnest(names, since) as wanted (name, lower_bound) join tallybook.rollup using (name)
   );
 comment on function tallybook.sum_statement is 'SQL: adds contributions to rollups, in one statement.';
