@@ -1,5 +1,5 @@
 //! Structured logs on standard error.
-use std::io::stderr;
+use std::io::{IsTerminal, stderr};
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::filter::ParseError;
 
@@ -34,7 +34,7 @@ pub enum Error {
 /// Begins to log what `level` lets through: a level, or directives such as `info,tallybook::http=debug`.
 pub fn init(format: Format, level: &str) -> Result<(), Error> {
     let filter = EnvFilter::try_new(level).map_err(|source| Error::Level { level: level.to_owned(), source })?;
-    let lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(stderr);
+    let lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(stderr).with_ansi(stderr().is_terminal());
     match format {
         Format::Text => lines.try_init(),
         Format::Json => lines.json().flatten_event(true).try_init(),
