@@ -33,6 +33,11 @@ const EXIT_COULD_NOT: u8 = 2;
 /// Exit code when Ctrl-C or `kill` ended a command, as shells have it for the former.
 const EXIT_INTERRUPTED: u8 = 130;
 
+/// What a service logs unless told otherwise: not the database's notices, of which migrations make many.
+const LOG_SERVICE: &str = "info,sqlx=warn";
+/// What a command logs unless told otherwise: not that a statement took long, which the user sees.
+const LOG_COMMAND: &str = "warn,sqlx=error";
+
 const AFTER_HELP: &str = "\
 Exit codes:
   0    done, and for verify, repair and status: all is exact and well
@@ -129,7 +134,7 @@ pub fn run() -> ExitCode {
 fn start(cli: Cli) -> anyhow::Result<Option<Outcome>> {
     // Before the logs: see `Config::new`.
     let config = Config::new(&cli.options)?;
-    let level = cli.options.log_level.as_deref().unwrap_or(if cli.command.serves() { "info" } else { "warn" });
+    let level = cli.options.log_level.as_deref().unwrap_or(if cli.command.serves() { LOG_SERVICE } else { LOG_COMMAND });
     telemetry::log::init(cli.options.log_format, level)?;
     let mut context = Context { config, clock: Clock::system(), out: Output::stdout() };
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;

@@ -58,7 +58,7 @@ pub(super) async fn run(arguments: Arguments, context: &mut Context) -> anyhow::
 
 fn announce(service: &Service, context: &mut Context) -> anyhow::Result<()> {
     let address = service.address;
-    context.out.line(format_args!("Tallybook listens on http://{address}, data in {}.", context.config.database))?;
+    context.out.line(format_args!("Tallybook listens on http://{address}, its data is in {}.", context.config.database))?;
     match &service.token_path {
         Some(path) => context.out.line(format_args!("Admin token: {} (`tallybook token admin` prints it).", path.display()))?,
         None => context.out.line("Tokens: `tallybook token create --help` tells how to make one.")?,

@@ -88,7 +88,9 @@ fn row(rollup: &Rollup) -> [String; 4] {
         (false, Some(from)) => format!("{from:.0}, before that read from raw"),
         (false, None) => "the beginning".to_owned(),
     };
-    [rollup.name.clone(), covered, thousands(rollup.rows_estimated), bytes(rollup.size_bytes)]
+    // The planner has not looked at a young table yet: 0 would be read as a number.
+    let rows = if rollup.rows_estimated == 0 { "-".to_owned() } else { thousands(rollup.rows_estimated) };
+    [rollup.name.clone(), covered, rows, bytes(rollup.size_bytes)]
 }
 
 /// A size in the largest unit that leaves at least ten.

@@ -3,6 +3,7 @@
 
 mod cli;
 mod defects;
+mod docs;
 mod invariant;
 mod migrations;
 mod races;

@@ -1,0 +1,117 @@
+//! What the documents say of names is true: columns, functions, endpoints and error codes.
+use std::collections::BTreeSet;
+use std::path::Path;
+use tallybook::testing;
+
+const DATA_MODEL: &str = include_str!("../../docs/DATA-MODEL.md");
+const API: &str = include_str!("../../docs/API.md");
+
+/// The cells of every table row in `text`, without the header's line of dashes.
+fn rows(text: &str) -> impl Iterator<Item = Vec<&str>> {
+    let lines = text.lines().filter(|line| line.starts_with("| ") || line.starts_with("|-"));
+    lines.map(|line| line.trim_matches('|').split('|').map(str::trim).collect())
+}
+
+/// Whatever stands between backticks in `cell`.
+fn quoted(cell: &str) -> Vec<&str> {
+    cell.split('`').skip(1).step_by(2).collect()
+}
+
+#[tokio::test]
+async fn every_relation_has_the_columns_that_are_documented() {
+    let database = testing::database().await;
+    let mut relations = 0;
+    for section in DATA_MODEL.split("\n### `").skip(1) {
+        let (name, text) = section.split_once('`').unwrap();
+        let text = text.split("\n#").next().unwrap();
+        let documented: Vec<(String, String)> =
+            rows(text).skip(2).map(|cells| (quoted(cells[0])[0].to_owned(), cells[1].to_owned())).collect();
+        let columns: Vec<(String, String)> = sqlx::query_as(
+            "select attname::text, format_type(atttypid, atttypmod) from pg_attribute
+             where attrelid = $1::text::regclass and attnum > 0 and not attisdropped order by attnum",
+        )
+        .bind(name)
+        .fetch_all(&database.pool)
+        .await
+        .unwrap();
+        assert_eq!(documented, columns, "{name}");
+        relations += 1;
+    }
+    assert_eq!(relations, 5);
+}
+
+#[tokio::test]
+async fn every_function_and_table_that_is_documented_exists() {
+    let database = testing::database().await;
+    let named: BTreeSet<&str> = quoted(DATA_MODEL).into_iter().filter(|word| word.starts_with("tallybook.")).collect();
+    assert!(named.len() > 10);
+    for name in named {
+        let (name, arguments) =
+            name.split_once('(').map_or((name, None), |(name, rest)| (name, Some(rest.trim_end_matches(')'))));
+        let Some(arguments) = arguments else {
+            let exists: bool =
+                sqlx::query_scalar("select to_regclass($1) is not null").bind(name).fetch_one(&database.pool).await.unwrap();
+            assert!(exists, "there is no relation {name}");
+            continue;
+        };
+        let found: Vec<String> = sqlx::query_scalar(
+            "select coalesce((select string_agg(word, ', ' order by n) from unnest(proargnames[1:pronargs]) with ordinality as a (word, n)), '')
+             from pg_proc where oid = $1::text::regproc",
+        )
+        .bind(name)
+        .fetch_all(&database.pool)
+        .await
+        .unwrap();
+        assert_eq!(found, [arguments], "{name}");
+    }
+}
+
+#[test]
+fn the_endpoints_are_those_of_the_openapi_document() {
+    let document: serde_json::Value = serde_json::from_str(include_str!("../../openapi.json")).unwrap();
+    let served: BTreeSet<String> = document["paths"]
+        .as_object()
+        .unwrap()
+        .iter()
+        .flat_map(|(path, methods)| {
+            methods.as_object().unwrap().keys().map(move |method| format!("{} {path}", method.to_uppercase()))
+        })
+        .collect();
+    let section = API.split("\n## Endpoints").nth(1).unwrap().split("\n## ").next().unwrap();
+    let mut documented = BTreeSet::new();
+    for cells in rows(section).skip(2) {
+        let mut method = "";
+        for word in quoted(cells[0]) {
+            let path = word.split_once(' ').map_or(word, |(verb, path)| {
+                method = verb;
+                path
+            });
+            documented.insert(format!("{method} {}", path.split('?').next().unwrap()));
+        }
+    }
+    assert_eq!(documented, served);
+}
+
+#[test]
+fn every_error_code_that_is_documented_is_one() {
+    fn read(directory: &Path, sources: &mut String) {
+        for entry in std::fs::read_dir(directory).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                read(&path, sources);
+            } else if path.extension().is_some_and(|extension| extension == "rs") {
+                sources.push_str(&std::fs::read_to_string(path).unwrap());
+            }
+        }
+    }
+    let mut sources = String::new();
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    read(&root.join("http"), &mut sources);
+    read(&root.join("ingest"), &mut sources);
+    let section = API.split("\n## Errors").nth(1).unwrap();
+    let codes: Vec<&str> = rows(section).skip(2).flat_map(|cells| quoted(cells[1])).collect();
+    assert!(codes.len() > 30);
+    for code in codes {
+        assert!(sources.contains(&format!("\"{code}\"")), "no problem has the code {code}");
+    }
+}
