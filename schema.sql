@@ -498,7 +498,7 @@ COMMENT ON FUNCTION tallybook.fold_lock_key() IS 'The key of the advisory transa
 CREATE FUNCTION tallybook.fold_lock_holder() RETURNS text
     LANGUAGE sql STABLE SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
-    RETURN COALESCE((SELECT CASE WHEN (l.pid IS NULL) THEN format('prepared transaction %L'::text, (SELECT x.gid FROM pg_prepared_xacts x WHERE (l.virtualtransaction = ('-1/'::text || x.transaction)))) ELSE format('backend %s (%s)'::text, l.pid, COALESCE(NULLIF(a.application_name, ''::text), 'no application name'::text)) END AS format FROM (pg_locks l LEFT JOIN pg_stat_activity a ON ((a.pid = l.pid))) WHERE ((l.locktype = 'advisory'::text) AND l.granted AND (l.objsubid = 1) AND (l.database = (SELECT pg_database.oid FROM pg_database WHERE (pg_database.datname = current_database()))) AND ((((l.classid)::bigint << 32) | (l.objid)::bigint) = tallybook.fold_lock_key())) LIMIT 1), 'nobody any more'::text);
+    RETURN COALESCE((SELECT CASE WHEN (l.pid IS NULL) THEN format('prepared transaction %L'::text, (SELECT x.gid FROM (pg_prepared_xacts x JOIN pg_locks own ON (((own.locktype = 'transactionid'::text) AND (own.transactionid = x.transaction)))) WHERE ((own.pid IS NULL) AND (own.virtualtransaction = l.virtualtransaction)))) ELSE format('backend %s (%s)'::text, l.pid, COALESCE(NULLIF(a.application_name, ''::text), 'no application name'::text)) END AS format FROM (pg_locks l LEFT JOIN pg_stat_activity a ON ((a.pid = l.pid))) WHERE ((l.locktype = 'advisory'::text) AND l.granted AND (l.objsubid = 1) AND (l.database = (SELECT pg_database.oid FROM pg_database WHERE (pg_database.datname = current_database()))) AND ((((l.classid)::bigint << 32) | (l.objid)::bigint) = tallybook.fold_lock_key())) LIMIT 1), 'nobody any more'::text);
 
 COMMENT ON FUNCTION tallybook.fold_lock_holder() IS 'Who folds, backfills or rebuilds right now.';
 
@@ -1143,7 +1143,7 @@ CREATE FUNCTION tallybook.sum_statement(contributions text, others text, names t
     LANGUAGE sql STABLE
     SET search_path TO 'pg_catalog', 'pg_temp'
     SET "DateStyle" TO 'ISO'
-    RETURN (SELECT ((((('with contributions as ('::text || sum_statement.contributions) || '), '::text) || sum_statement.others) || string_agg(format('
+    RETURN (SELECT COALESCE(((((('with contributions as ('::text || sum_statement.contributions) || '), '::text) || sum_statement.others) || string_agg(format('
       %1$s as (
         insert into tallybook.%1$s as r (%2$s, %3$s, %4$s)
         select %5$s, %3$s, %6$s from contributions c
@@ -1151,7 +1151,7 @@ CREATE FUNCTION tallybook.sum_statement(contributions text, others text, names t
         group by 1, %3$s
         having %9$s
         on conflict (%10$s) do update set %11$s
-        returning r.ctid, (%12$s) as is_empty)'::text, rollup.name, tallybook.bucket_column(rollup.bucket_width), array_to_string(rollup.dimensions, ', '::text), array_to_string(tallybook.measures(), ', '::text), tallybook.bucket_expression(rollup.bucket_width, 'c.bucket_start'::text), tallybook.each('sum(c.{})'::text, tallybook.measures()), quote_literal(wanted.lower_bound), quote_literal(sum_statement.until), tallybook.each('sum(c.{}) <> 0'::text, tallybook.measures(), ' or '::text), array_to_string((ARRAY[rollup.dimensions[1], tallybook.bucket_column(rollup.bucket_width)] || rollup.dimensions[2:]), ', '::text), tallybook.each('{} = r.{} + excluded.{}'::text, tallybook.measures()), tallybook.each('r.{} = 0'::text, tallybook.measures(), ' and '::text)), ', '::text)) || string_agg(format('select %1$L as rollup, count(*) as touched, coalesce(array_agg(ctid) filter (where is_empty), ''{}'') as emptied from %1$s'::text, rollup.name), ' union all '::text)) FROM (UNNEST(sum_statement.names, sum_statement.since) wanted(name, lower_bound) JOIN tallybook.rollup USING (name)));
+        returning r.ctid, (%12$s) as is_empty)'::text, rollup.name, tallybook.bucket_column(rollup.bucket_width), array_to_string(rollup.dimensions, ', '::text), array_to_string(tallybook.measures(), ', '::text), tallybook.bucket_expression(rollup.bucket_width, 'c.bucket_start'::text), tallybook.each('sum(c.{})'::text, tallybook.measures()), quote_literal(wanted.lower_bound), quote_literal(sum_statement.until), tallybook.each('sum(c.{}) <> 0'::text, tallybook.measures(), ' or '::text), array_to_string((ARRAY[rollup.dimensions[1], tallybook.bucket_column(rollup.bucket_width)] || rollup.dimensions[2:]), ', '::text), tallybook.each('{} = r.{} + excluded.{}'::text, tallybook.measures()), tallybook.each('r.{} = 0'::text, tallybook.measures(), ' and '::text)), ', '::text)) || string_agg(format('select %1$L as rollup, count(*) as touched, coalesce(array_agg(ctid) filter (where is_empty), ''{}'') as emptied from %1$s'::text, rollup.name), ' union all '::text)), (('with '::text || rtrim(sum_statement.others, ', '::text)) || ' select null::text as rollup, 0::bigint as touched, null::tid[] as emptied where false'::text)) AS "coalesce" FROM (UNNEST(sum_statement.names, sum_statement.since) wanted(name, lower_bound) JOIN tallybook.rollup USING (name)));
 
 COMMENT ON FUNCTION tallybook.sum_statement(contributions text, others text, names text[], since timestamp with time zone[], until timestamp with time zone) IS 'SQL: adds contributions to rollups, in one statement.';
 
