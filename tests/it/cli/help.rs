@@ -1,32 +1,20 @@
 //! What `--help` says; a change of it is a change of the product, and is looked at.
 use super::{tallybook, transcript};
 
-/// The commands, each with a page of its own.
-const COMMANDS: [&str; 18] = [
-    "",
-    "serve",
-    "usage",
-    "status",
-    "verify",
-    "repair",
-    "fold",
-    "backfill",
-    "migrate",
-    "migrate up",
-    "migrate down",
-    "migrate status",
-    "token",
-    "token create",
-    "token list",
-    "token revoke",
-    "token admin",
-    "completions",
-];
+/// The page of help of `command`, and those of its subcommands, however deep.
+fn pages(command: &str) -> Vec<(String, String)> {
+    let page = transcript(&mut tallybook(&format!("{command} --help")));
+    let listed = page.split_once("\nCommands:\n").map_or("", |(_, after)| after.split("\n\n").next().unwrap());
+    let names = listed.lines().filter_map(|line| line.split_whitespace().next()).filter(|name| *name != "help");
+    let below: Vec<_> = names.flat_map(|name| pages(format!("{command} {name}").trim())).collect();
+    [vec![(command.to_owned(), page)], below].concat()
+}
 
 #[test]
 fn every_page_of_help_reads_as_it_was_meant() {
-    for command in COMMANDS {
-        let page = transcript(&mut tallybook(&format!("{command} --help")));
+    let pages = pages("");
+    assert!(pages.len() > 18);
+    for (command, page) in pages {
         // The options that all commands share are shown once.
         let own = match page.split_once("\nWhere the data is:") {
             Some((own, rest)) if !command.is_empty() => {
