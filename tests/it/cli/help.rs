@@ -2,9 +2,10 @@
 use super::{tallybook, transcript};
 
 /// The commands, each with a page of its own.
-const COMMANDS: [&str; 18] = [
+const COMMANDS: [&str; 19] = [
     "",
     "serve",
+    "demo",
     "usage",
     "status",
     "verify",
