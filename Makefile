@@ -13,7 +13,9 @@ needs: ## Install what is missing apart from Rust (a C compiler, PostgreSQL)
 	@scripts/install-needs
 
 run: needs ## Start the service with a simulated fleet that reports to it (TALLYBOOK_RUN_FOR=20s ends by itself)
-	@$(CARGO) run --locked -- demo
+	@echo 'Building Tallybook without optimizations; the first time this takes some minutes.'
+	@$(CARGO) build --locked --bin tallybook
+	@exec $(CARGO) run --locked --quiet --bin tallybook -- demo
 
 test: needs ## Run all tests on a PostgreSQL of their own
 	@scripts/test-cluster $(CARGO) test --locked --no-fail-fast

@@ -14,6 +14,7 @@ use std::process::ExitCode;
 
 mod backfill;
 mod completions;
+mod demo;
 mod entity;
 mod failure;
 mod fold;
@@ -46,6 +47,7 @@ Exit codes:
   130  interrupted by Ctrl-C or a signal
 
 Examples:
+  tallybook demo                          try it out with a simulated fleet
   tallybook serve                         start, with a private PostgreSQL of its own
   tallybook usage --days 30               what was used, by day, provider and model
   tallybook verify                        prove that the rollups equal the raw rows
@@ -67,6 +69,7 @@ struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     Serve(serve::Arguments),
+    Demo(demo::Arguments),
     #[command(flatten)]
     OnDatabase(OnDatabase),
     #[command(subcommand)]
@@ -92,13 +95,15 @@ enum OnDatabase {
     Token(token::Stored),
 }
 
-/// What a command that did its work found.
+/// What came of a command.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Outcome {
-    /// All is well.
+    /// It did its work, and all is well.
     Done,
-    /// The answer is no.
+    /// It did its work, and the answer is no.
     Negative,
+    /// It was told to end before it was done.
+    Interrupted,
 }
 
 /// What commands work with.
@@ -120,9 +125,9 @@ pub fn run() -> ExitCode {
         }
     };
     match start(cli) {
-        Ok(Some(Outcome::Done)) => ExitCode::SUCCESS,
-        Ok(Some(Outcome::Negative)) => ExitCode::from(1),
-        Ok(None) => ExitCode::from(EXIT_INTERRUPTED),
+        Ok(Outcome::Done) => ExitCode::SUCCESS,
+        Ok(Outcome::Negative) => ExitCode::from(1),
+        Ok(Outcome::Interrupted) => ExitCode::from(EXIT_INTERRUPTED),
         Err(error) => {
             failure::print(&error);
             ExitCode::from(EXIT_COULD_NOT)
@@ -130,22 +135,29 @@ pub fn run() -> ExitCode {
     }
 }
 
-/// Sets up the process and runs the command; none when it was interrupted.
-fn start(cli: Cli) -> anyhow::Result<Option<Outcome>> {
+/// Sets up the process and runs the command.
+fn start(mut cli: Cli) -> anyhow::Result<Outcome> {
+    if matches!(cli.command, Command::Demo(_)) {
+        demo::choose_data_dir(&mut cli.options);
+    }
     // Before the logs: see `Config::new`.
     let config = Config::new(&cli.options)?;
-    let level = cli.options.log_level.as_deref().unwrap_or(if cli.command.serves() { LOG_SERVICE } else { LOG_COMMAND });
+    let level = cli.options.log_level.as_deref().unwrap_or(if matches!(cli.command, Command::Serve(_)) {
+        LOG_SERVICE
+    } else {
+        LOG_COMMAND
+    });
     telemetry::log::init(cli.options.log_format, level)?;
     let mut context = Context { config, clock: Clock::system(), out: Output::stdout() };
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let outcome = runtime.block_on(async {
         if cli.command.serves() {
-            return Box::pin(cli.command.run(&mut context)).await.map(Some);
+            return Box::pin(cli.command.run(&mut context)).await;
         }
         let mut stops = Stops::listen()?;
         tokio::select! {
-            outcome = Box::pin(cli.command.run(&mut context)) => outcome.map(Some),
-            () = stops.next() => Ok(None),
+            outcome = Box::pin(cli.command.run(&mut context)) => outcome,
+            () = stops.next() => Ok(Outcome::Interrupted),
         }
     });
     context.out.finish()?;
@@ -155,12 +167,13 @@ fn start(cli: Cli) -> anyhow::Result<Option<Outcome>> {
 impl Command {
     /// Whether it runs until it is stopped, and handles signals itself.
     fn serves(&self) -> bool {
-        matches!(self, Self::Serve(_))
+        matches!(self, Self::Serve(_) | Self::Demo(_))
     }
 
     async fn run(self, context: &mut Context) -> anyhow::Result<Outcome> {
         match self {
             Self::Serve(arguments) => serve::run(arguments, context).await,
+            Self::Demo(arguments) => demo::run(arguments, context).await,
             Self::Completions(arguments) => completions::run(&arguments, Cli::command(), &mut context.out),
             Self::Token(token::Command::Admin) => token::admin(&context.config.database, &mut context.out),
             Self::Token(token::Command::Stored(command)) => OnDatabase::Token(command).run(context).await,

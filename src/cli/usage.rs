@@ -66,7 +66,8 @@ pub(super) async fn run(arguments: Arguments, pool: &PgPool, clock: &Clock, out:
     Ok(Outcome::Done)
 }
 
-fn print(summary: &Summary, by: &BTreeSet<Dimension>, out: &mut Output) -> anyhow::Result<()> {
+/// Prints the table.
+pub(super) fn print(summary: &Summary, by: &BTreeSet<Dimension>, out: &mut Output) -> anyhow::Result<()> {
     let Range { from, to, .. } = &summary.range;
     if summary.items.is_empty() {
         out.line(format_args!("No usage from {from} to {to} (UTC days)."))?;
@@ -119,7 +120,7 @@ fn figures(usage: &Measures) -> [String; 7] {
 }
 
 /// Every digit that counts, and cents at least.
-fn price(usd: &str) -> String {
+pub(super) fn price(usd: &str) -> String {
     let (dollars, fraction) = usd.split_once('.').unwrap_or((usd, ""));
     format!("{dollars}.{fraction:0<2}")
 }

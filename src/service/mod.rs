@@ -70,7 +70,7 @@ pub enum Error {
     )]
     Exposed(SocketAddr),
     /// The address cannot be had.
-    #[error("cannot listen on {address}: {}; stop the program that has it or choose another with --listen", reason(.error))]
+    #[error("cannot listen on {address}: {}; stop the program that has it or choose another with --listen or TALLYBOOK_LISTEN", reason(.error))]
     Listen {
         /// Where.
         address: SocketAddr,

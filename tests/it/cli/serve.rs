@@ -99,7 +99,7 @@ async fn an_address_that_is_taken_is_said_to_be() {
         told,
         format!(
             "--- standard error\ntallybook: cannot listen on {address}: another program listens there; \
-             stop the program that has it or choose another with --listen\n--- exit 2\n"
+             stop the program that has it or choose another with --listen or TALLYBOOK_LISTEN\n--- exit 2\n"
         )
     );
 }

@@ -1,0 +1,213 @@
+//! `tallybook demo`: the service with a simulated fleet that reports to it.
+use super::output::{Output, count};
+use super::signals::Stops;
+use super::{Context, Outcome, failure, usage, verify};
+use crate::config::{Options, Place};
+use crate::demo::{Demo, Pace, Settings, WORKSPACE};
+use crate::embedded;
+use crate::model::range::{Days, Range, Zone};
+use crate::query::summary::{self, Dimension, Question};
+use crate::rollup;
+use crate::service;
+use jiff::SignedDuration;
+use live::Live;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+mod live;
+
+/// Days that the table at the end shows: the fleet reports up to twenty days late.
+const DAYS_SHOWN: u16 = 30;
+
+const AFTER_HELP: &str = "\
+The fleet reports through the HTTP API, as a careless world does: corrected, late, twice, out of order, for tasks that move, are archived and are purged. A live summary shows what comes of it. A second start keeps the data and goes on.
+
+Data are kept apart from those of `tallybook serve`: without --data-dir in a directory beside its own, whose name ends in -demo. A database that holds anything that no demo made is refused.
+
+SIGINT and SIGTERM stop it in order. With --run-for it ends by itself with a usage table and a verification.
+
+Exit codes:
+  0    stopped; with --run-for: exact, and the service took all that the fleet sent
+  1    with --run-for: drift, or something was refused
+  2    could not be done; the reason is on standard error
+  130  stopped before --run-for was over
+
+Examples:
+  tallybook demo
+  tallybook demo --run-for 20s --reports-per-second 500
+  tallybook demo --listen 127.0.0.1:9000";
+
+/// Try it out: start the service with a simulated fleet that reports to it.
+#[derive(Debug, clap::Args)]
+#[command(after_help = AFTER_HELP)]
+pub(super) struct Arguments {
+    /// End after this time, such as 20s or 2m, with a usage table and a verification [default: run until stopped].
+    #[arg(long, env = "TALLYBOOK_RUN_FOR", hide_env_values = true, value_name = "TIME", value_parser = run_for)]
+    run_for: Option<Duration>,
+    /// Reports that the fleet sends a second, about.
+    #[arg(long, value_name = "N", default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..=i64::from(Pace::MAX)))]
+    reports_per_second: u32,
+    /// What the fleet's decisions are drawn from: the same seed, the same deeds.
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    seed: u64,
+    /// Address to listen on, of this machine only; port 0 takes a free one.
+    #[arg(long, env = "TALLYBOOK_LISTEN", hide_env_values = true, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:8080")]
+    listen: SocketAddr,
+}
+
+fn run_for(text: &str) -> Result<Duration, String> {
+    let refused = || "a time such as 20s, 2m or 1h30m".to_owned();
+    let duration: SignedDuration = text.trim().parse().map_err(|_| refused())?;
+    Duration::try_from(duration).ok().filter(|duration| !duration.is_zero()).ok_or_else(refused)
+}
+
+/// Gives the demo a data directory of its own where nobody names one.
+pub(super) fn choose_data_dir(options: &mut Options) {
+    if options.data_dir.as_ref().is_none_or(|dir| dir.is_empty()) {
+        let mut dir = embedded::default_data_dir().into_os_string();
+        dir.push("-demo");
+        options.data_dir = Some(dir);
+    }
+}
+
+/// Runs the demo until a signal, the time or a failure ends it.
+pub(super) async fn run(arguments: Arguments, context: &mut Context) -> anyhow::Result<Outcome> {
+    let place = context.config.database.clone();
+    let mut stops = Stops::listen()?;
+    context.out.line(format_args!("Starting Tallybook on {place} ..."))?;
+    context.out.finish()?;
+    let settings = Settings {
+        service: service::Settings { clock: context.clock.clone(), ..service::Settings::new(place.clone(), arguments.listen) },
+        pace: Pace::new(arguments.reports_per_second),
+        seed: arguments.seed,
+    };
+    let mut demo = tokio::select! {
+        started = Box::pin(Demo::start(settings)) => started?,
+        () = stops.next() => return Ok(Outcome::Interrupted),
+    };
+    let outcome = match announce(&demo, &place, &mut context.out) {
+        Ok(()) => Box::pin(watch(&mut demo, arguments.run_for, &mut stops, context)).await,
+        Err(error) => Err(error),
+    };
+    tokio::select! {
+        stopped = Box::pin(demo.stop()) => stopped?,
+        () = stops.next() => anyhow::bail!("cut off while stopping; what was acknowledged is committed"),
+    }
+    let outcome = outcome.map_err(|error| failure::locate(error, &place))?;
+    context.out.line("Stopped. The data stay: the next start goes on with them.")?;
+    Ok(outcome)
+}
+
+/// Where to look, and how to sign in.
+fn announce(demo: &Demo, place: &Place, out: &mut Output) -> anyhow::Result<()> {
+    let base = format!("http://{}", demo.address());
+    let example = format!("{base}/v1/runtimes/{}/usage?days=7", Demo::example_runtime());
+    let token = match demo.token_path() {
+        Some(path) => format!("$(cat {})", shell_word(&path.to_string_lossy())),
+        None => "$TOKEN".to_owned(),
+    };
+    out.line("\nA simulated fleet reports through the HTTP API.\n")?;
+    out.line(format_args!("  Look around   {base}/docs"))?;
+    match demo.token_path() {
+        Some(path) => out.line(format_args!("  Sign in with  the admin token in {}", path.display()))?,
+        None => out.line("  Sign in with  TOKEN=$(tallybook token create --name me --scope read --all-workspaces)")?,
+    }
+    out.line(format_args!("  Ask           curl -H \"Authorization: Bearer {token}\" '{example}'"))?;
+    match place {
+        Place::Private(dir) => {
+            out.line(format_args!("  Or            tallybook usage --data-dir {}", shell_word(&dir.to_string_lossy())))?;
+        }
+        Place::Url(_) => out.line("  Or            tallybook usage")?,
+    }
+    out.line("  Stop          Ctrl-C\n")?;
+    // Whoever started it and waits for these lines may read them through a pipe.
+    out.finish()?;
+    Ok(())
+}
+
+/// The text as a shell reads it as one word.
+fn shell_word(text: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "/._-+".contains(c);
+    if text.chars().all(plain) { text.to_owned() } else { format!("'{}'", text.replace('\'', r"'\''")) }
+}
+
+/// Shows what happens until it ends; then, if it came to its own end, what has come of it.
+async fn watch(demo: &mut Demo, run_for: Option<Duration>, stops: &mut Stops, context: &mut Context) -> anyhow::Result<Outcome> {
+    let mut live = Live::new(run_for);
+    let over = async {
+        match run_for {
+            Some(time) => tokio::time::sleep(time).await,
+            None => std::future::pending().await,
+        }
+    };
+    tokio::pin!(over);
+    loop {
+        tokio::select! {
+            () = &mut over => break,
+            () = stops.next() => {
+                live.clear();
+                return Ok(if run_for.is_some() { Outcome::Interrupted } else { Outcome::Done });
+            }
+            error = demo.failed() => {
+                live.clear();
+                return Err(error.into());
+            }
+            () = live.next() => live.show(demo, &mut context.out).await?,
+        }
+    }
+    live.clear();
+    tokio::select! {
+        outcome = conclude(demo, context) => outcome,
+        () = stops.next() => Ok(Outcome::Interrupted),
+    }
+}
+
+/// The usage table and the verification, once the fleet rests.
+async fn conclude(demo: &Demo, context: &mut Context) -> anyhow::Result<Outcome> {
+    demo.rest().await;
+    let out = &mut context.out;
+    let counts = demo.counts();
+    out.line(format_args!(
+        "The fleet rests after {}. What was used, by runtime and model:\n",
+        count(counts.reports(), "report")
+    ))?;
+    let range = Range::last(Days::new(DAYS_SHOWN)?, &Zone::utc(), context.clock.now())?;
+    let by = [Dimension::Runtime, Dimension::Model].into();
+    let question = Question { range, workspace: Some(WORKSPACE), runtime: None, by };
+    usage::print(&summary::summary(demo.pool(), &question).await?, &question.by, out)?;
+    out.line("\nIs it so? Every rollup compared with the sums of the raw rows:\n")?;
+    // Whoever watches sees the table while the raw rows are read.
+    out.finish()?;
+    let report = rollup::verify::verify(demo.pool()).await?;
+    verify::print(&report, out)?;
+    out.line(if report.exact() { "Exact." } else { "Drift: the rollups differ from the raw rows." })?;
+    if let Some(reason) = &counts.last_refusal {
+        out.line(format_args!(
+            "The service refused {} of the fleet's, the last one so: {reason}",
+            count(counts.refused, "request")
+        ))?;
+    }
+    let well = report.exact() && counts.refused == 0 && counts.reports() > 0;
+    Ok(if well { Outcome::Done } else { Outcome::Negative })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_time_to_run_is_written_as_people_say_it() {
+        for (text, seconds) in [("20s", 20), ("2m", 120), ("1h30m", 5_400), (" 90 seconds ", 90)] {
+            assert_eq!(run_for(text), Ok(Duration::from_secs(seconds)), "{text}");
+        }
+        for bad in ["", "20", "-5s", "0s", "soon"] {
+            assert!(run_for(bad).unwrap_err().contains("20s"), "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_path_is_one_word_for_the_shell() {
+        assert_eq!(shell_word("/var/lib/tallybook-demo"), "/var/lib/tallybook-demo");
+        assert_eq!(shell_word("/my data/it's"), r"'/my data/it'\''s'");
+    }
+}
