@@ -147,7 +147,8 @@ impl Crew {
 
     fn events(&mut self, now: Timestamp) -> Call {
         let (place, count) = (self.any(|_| true), self.rng.random_range(1..=BATCH_MAX));
-        Call::report(&(0..count).map(|_| self.tasks[place].happen(&mut self.rng, now)).collect::<Vec<_>>())
+        let reports: Vec<Value> = (0..count).map(|_| self.tasks[place].happen(&mut self.rng, now)).collect();
+        Call::report(&reports)
     }
 
     fn late(&mut self, now: Timestamp) -> Call {
