@@ -474,7 +474,7 @@ begin
         tallybook.sum_statement('select * from tallybook.pending()', everything, names, bounds, 'infinity'), low, opened);
       -- valid only where it was written: see fold_mark.writer
       delete from tallybook.fold_mark where id < (select max(id) from tallybook.fold_mark);
-      update tallybook.fold_mark set writer = xmin;
+      update tallybook.fold_mark set writer = xmin where id = (select max(id) from tallybook.fold_mark);
       exit;
     end if;
     touched := touched + tallybook.execute_sums(

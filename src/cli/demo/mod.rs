@@ -206,6 +206,21 @@ mod tests {
     }
 
     #[test]
+    fn data_are_kept_apart_unless_somebody_says_where() {
+        use clap::{Args, Command, FromArgMatches};
+        for (arguments, ends) in
+            [(vec!["t"], "-demo"), (vec!["t", "--data-dir="], "-demo"), (vec!["t", "--data-dir=/data/mine"], "mine")]
+        {
+            let matches =
+                Options::augment_args(Command::new("t")).mut_arg("data_dir", |a| a.env(None::<&str>)).get_matches_from(arguments);
+            let mut options = Options::from_arg_matches(&matches).unwrap();
+            choose_data_dir(&mut options);
+            let chosen = options.data_dir.unwrap().into_string().unwrap();
+            assert!(chosen.ends_with(ends), "{chosen}");
+        }
+    }
+
+    #[test]
     fn a_path_is_one_word_for_the_shell() {
         assert_eq!(shell_word("/var/lib/tallybook-demo"), "/var/lib/tallybook-demo");
         assert_eq!(shell_word("/my data/it's"), r"'/my data/it'\''s'");
