@@ -135,9 +135,13 @@ async fn a_database_without_rights_says_so() {
     let database = with_one_task().await;
     let role = format!("reader_{}", uuid::Uuid::new_v4().simple());
     let sql = |text: String| sqlx::AssertSqlSafe(text);
-    database.pool.execute(sql(format!("create role {role} login; grant usage on schema tallybook to {role}"))).await.unwrap();
+    database
+        .pool
+        .execute(sql(format!("create role {role} login password 'reader'; grant usage on schema tallybook to {role}")))
+        .await
+        .unwrap();
     let mut command = on(&database, "verify");
-    let url = database.options().username(&role);
+    let url = database.options().username(&role).password("reader");
     command.env("DATABASE_URL", sqlx::ConnectOptions::to_url_lossy(&url).as_str());
     let told = transcript(&mut command);
     database.pool.execute(sql(format!("drop owned by {role}; drop role {role}"))).await.unwrap();
