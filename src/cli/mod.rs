@@ -142,11 +142,8 @@ fn start(mut cli: Cli) -> anyhow::Result<Outcome> {
     }
     // Before the logs: see `Config::new`.
     let config = Config::new(&cli.options)?;
-    let level = cli.options.log_level.as_deref().unwrap_or(if matches!(cli.command, Command::Serve(_)) {
-        LOG_SERVICE
-    } else {
-        LOG_COMMAND
-    });
+    let usual = if matches!(cli.command, Command::Serve(_)) { LOG_SERVICE } else { LOG_COMMAND };
+    let level = cli.options.log_level.as_deref().unwrap_or(usual);
     telemetry::log::init(cli.options.log_format, level)?;
     let mut context = Context { config, clock: Clock::system(), out: Output::stdout() };
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;

@@ -21,7 +21,7 @@ const NAME: &str = "Tallybook demo";
 /// Other data where the demo was to work.
 #[derive(Debug, thiserror::Error)]
 #[error(
-    "{place} holds other data than the demo's: {found}; the demo works only on a database of its own: leave out DATABASE_URL and --data-dir, or name an empty one (`tallybook serve` works with this one)"
+    "{place} holds other data than the demo's: {found}; the demo works only on a database of its own: leave out DATABASE_URL and --data-dir, or name an empty database"
 )]
 pub struct Refusal {
     place: String,

@@ -1,4 +1,4 @@
-//! The fleet's HTTP client: one connection after another request, patient with a service that is away.
+//! The fleet's HTTP client: a request at a time, and a clear word on whether to send it again.
 use super::call::{Call, Method};
 use crate::access::Secret;
 use serde::Deserialize;

@@ -147,7 +147,8 @@ impl Crew {
 
     fn events(&mut self, now: Timestamp) -> Call {
         let (place, count) = (self.any(|_| true), self.rng.random_range(1..=BATCH_MAX));
-        Call::report(&(0..count).map(|_| self.tasks[place].happen(&mut self.rng, now)).collect::<Vec<_>>())
+        let reports: Vec<Value> = (0..count).map(|_| self.tasks[place].happen(&mut self.rng, now)).collect();
+        Call::report(&reports)
     }
 
     fn late(&mut self, now: Timestamp) -> Call {
@@ -305,9 +306,9 @@ mod tests {
     }
 
     #[test]
-    fn two_decks_hold_every_kind_of_step() {
+    fn a_few_decks_hold_every_kind_of_step() {
         for seed in 0..50 {
-            let kinds: BTreeSet<Kind> = steps(seed, 200).iter().map(|step| step.kind).collect();
+            let kinds: BTreeSet<Kind> = steps(seed, 300).iter().map(|step| step.kind).collect();
             assert_eq!(kinds, BTreeSet::from(Kind::ALL), "seed {seed}");
         }
     }

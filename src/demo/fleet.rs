@@ -92,7 +92,7 @@ impl Worker {
             }
             // Also when it was refused: it will be, again.
             self.tally.done(kind);
-            due = (due + interval * reports.max(1)).max(Instant::now().checked_sub(LAG_MAX).unwrap_or(due));
+            due = (due + interval * reports).max(Instant::now().checked_sub(LAG_MAX).unwrap_or(due));
             tokio::select! {
                 () = self.stop.cancelled() => {}
                 () = sleep_until(due) => {}

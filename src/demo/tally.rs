@@ -17,7 +17,7 @@ pub struct Counts {
     pub unchanged: u64,
     /// Reports that were older than what is stored.
     pub stale: u64,
-    /// Calls that the service refused, and why it refused the last one.
+    /// Calls that the service refused.
     pub refused: u64,
     /// Why the last of them was refused.
     pub last_refusal: Option<String>,

@@ -2,7 +2,6 @@
 use crate::cli::output::{Output, printable, thousands};
 use crate::cli::usage::price;
 use crate::demo::{Demo, Figures, Kind};
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use std::collections::VecDeque;
 use std::io::{IsTerminal, stdout};
 use std::time::Duration;
@@ -15,10 +14,16 @@ const LINE_EVERY: Duration = Duration::from_secs(5);
 /// Looks over which the pace is measured.
 const PACE_LOOKS: usize = 5;
 
+/// Back to the line's beginning, and clear from there to the end of the screen (it may show a `^C`).
+const CLEAR: &str = "\r\u{1b}[J";
+/// Lines that are too long are cut off, not wrapped: or else the block would have more lines than we know of.
+const NO_WRAP: &str = "\u{1b}[?7l";
+const WRAP: &str = "\u{1b}[?7h";
+
 /// Shows figures as they come.
 pub(super) struct Live {
-    /// None where there is no terminal.
-    block: Option<ProgressBar>,
+    /// How many lines the block on the terminal has; none where there is no terminal.
+    drawn: Option<usize>,
     ticks: Interval,
     run_for: Option<Duration>,
     /// When we last looked, and how many reports there were.
@@ -27,14 +32,11 @@ pub(super) struct Live {
 
 impl Live {
     pub(super) fn new(run_for: Option<Duration>) -> Self {
-        let block = stdout().is_terminal().then(|| {
-            let style = ProgressStyle::with_template("{msg}").expect("a template without parameters");
-            ProgressBar::with_draw_target(None, ProgressDrawTarget::stdout()).with_style(style)
-        });
-        let every = if block.is_some() { BLOCK_EVERY } else { LINE_EVERY };
+        let drawn = stdout().is_terminal().then_some(0);
+        let every = if drawn.is_some() { BLOCK_EVERY } else { LINE_EVERY };
         let mut ticks = interval_at(tokio::time::Instant::now() + every, every);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        Self { block, ticks, run_for, looks: VecDeque::from([(Duration::ZERO, 0)]) }
+        Self { drawn, ticks, run_for, looks: VecDeque::from([(Duration::ZERO, 0)]) }
     }
 
     /// Waits until it is time to show them again.
@@ -60,22 +62,24 @@ impl Live {
         self.tell(&block, &line, out)
     }
 
-    fn tell(&self, block: &str, line: &str, out: &mut Output) -> anyhow::Result<()> {
-        if let Some(bar) = &self.block {
-            bar.set_message(block.to_owned());
-            bar.tick();
+    fn tell(&mut self, block: &str, line: &str, out: &mut Output) -> anyhow::Result<()> {
+        if let Some(lines) = &mut self.drawn {
+            let up = if *lines > 0 { format!("\u{1b}[{lines}A") } else { String::new() };
+            out.line(format_args!("{up}{CLEAR}{NO_WRAP}{block}{WRAP}"))?;
+            *lines = block.lines().count();
         } else {
             out.line(line)?;
-            out.finish()?;
         }
+        out.finish()?;
         Ok(())
     }
 
-    /// Takes the block away.
-    pub(super) fn clear(&self) {
-        if let Some(bar) = &self.block {
-            bar.finish_and_clear();
+    /// Leaves the block as it is; what comes next comes below it.
+    pub(super) fn end(&self, out: &mut Output) -> anyhow::Result<()> {
+        if self.drawn.is_some() {
+            out.line(CLEAR)?;
         }
+        Ok(())
     }
 
     /// Reports a second over the last looks.

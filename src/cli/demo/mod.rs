@@ -44,7 +44,7 @@ pub(super) struct Arguments {
     /// End after this time, such as 20s or 2m, with a usage table and a verification [default: run until stopped].
     #[arg(long, env = "TALLYBOOK_RUN_FOR", hide_env_values = true, value_name = "TIME", value_parser = run_for)]
     run_for: Option<Duration>,
-    /// Reports that the fleet sends a second, about.
+    /// Reports that the fleet sends a second, or as many as it manages.
     #[arg(long, value_name = "N", default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..=i64::from(Pace::MAX)))]
     reports_per_second: u32,
     /// What the fleet's decisions are drawn from: the same seed, the same deeds.
@@ -112,7 +112,7 @@ fn announce(demo: &Demo, place: &Place, out: &mut Output) -> anyhow::Result<()> 
         Some(path) => out.line(format_args!("  Sign in with  the admin token in {}", path.display()))?,
         None => out.line("  Sign in with  TOKEN=$(tallybook token create --name me --scope read --all-workspaces)")?,
     }
-    out.line(format_args!("  Ask           curl -H \"Authorization: Bearer {token}\" '{example}'"))?;
+    out.line(format_args!("  Ask           curl -H \"Authorization: Bearer {token}\" \\\n                  '{example}'"))?;
     match place {
         Place::Private(dir) => {
             out.line(format_args!("  Or            tallybook usage --data-dir {}", shell_word(&dir.to_string_lossy())))?;
@@ -145,17 +145,17 @@ async fn watch(demo: &mut Demo, run_for: Option<Duration>, stops: &mut Stops, co
         tokio::select! {
             () = &mut over => break,
             () = stops.next() => {
-                live.clear();
+                live.end(&mut context.out)?;
                 return Ok(if run_for.is_some() { Outcome::Interrupted } else { Outcome::Done });
             }
             error = demo.failed() => {
-                live.clear();
+                live.end(&mut context.out)?;
                 return Err(error.into());
             }
             () = live.next() => live.show(demo, &mut context.out).await?,
         }
     }
-    live.clear();
+    live.end(&mut context.out)?;
     tokio::select! {
         outcome = conclude(demo, context) => outcome,
         () = stops.next() => Ok(Outcome::Interrupted),
@@ -202,6 +202,21 @@ mod tests {
         }
         for bad in ["", "20", "-5s", "0s", "soon"] {
             assert!(run_for(bad).unwrap_err().contains("20s"), "{bad}");
+        }
+    }
+
+    #[test]
+    fn data_are_kept_apart_unless_somebody_says_where() {
+        use clap::{Args, Command, FromArgMatches};
+        for (arguments, ends) in
+            [(vec!["t"], "-demo"), (vec!["t", "--data-dir="], "-demo"), (vec!["t", "--data-dir=/data/mine"], "mine")]
+        {
+            let matches =
+                Options::augment_args(Command::new("t")).mut_arg("data_dir", |a| a.env(None::<&str>)).get_matches_from(arguments);
+            let mut options = Options::from_arg_matches(&matches).unwrap();
+            choose_data_dir(&mut options);
+            let chosen = options.data_dir.unwrap().into_string().unwrap();
+            assert!(chosen.ends_with(ends), "{chosen}");
         }
     }
 
