@@ -75,15 +75,20 @@ impl Kind {
 pub(super) struct Deck(Vec<Kind>);
 
 impl Deck {
-    /// Draws the next card that can be played; the others stay in their order. [`Kind::MoveIssue`] must always be
-    /// playable, so that a fresh deck holds a card that is.
+    /// Draws the next card that can be played; the others wait, in their order, for a time when they can.
+    /// [`Kind::MoveIssue`] must always be playable, so that a fresh deck holds a card that is.
     pub(super) fn draw(&mut self, rng: &mut impl Rng, playable: impl Fn(Kind) -> bool) -> Kind {
         loop {
             if let Some(place) = self.0.iter().rposition(|kind| playable(*kind)) {
                 return self.0.remove(place);
             }
+            // One of each kind that could not be played is the first to be tried from now on.
+            let mut waiting = std::mem::take(&mut self.0);
+            waiting.sort_unstable();
+            waiting.dedup();
             self.0 = Kind::ALL.into_iter().flat_map(|kind| std::iter::repeat_n(kind, kind.cards())).collect();
             self.0.shuffle(rng);
+            self.0.append(&mut waiting);
         }
     }
 }

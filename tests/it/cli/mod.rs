@@ -1,4 +1,5 @@
 //! The real binary, run as its users run it: what it prints, where, and how it exits.
+mod demo;
 mod help;
 mod migrate;
 mod private;
