@@ -1,5 +1,5 @@
 //! The live summary: a block that is drawn anew each second where there is a terminal, else a line now and then.
-use crate::cli::output::{Output, printable, thousands};
+use crate::cli::output::{Output, count, printable, thousands};
 use crate::cli::usage::price;
 use crate::demo::{Demo, Figures, Kind};
 use std::collections::VecDeque;
@@ -144,7 +144,7 @@ fn pending(figures: &Figures) -> String {
         0 => "nothing to fold".to_owned(),
         rows => {
             let (seconds, tenths) = (figures.lag.as_secs(), figures.lag.subsec_millis() / 100);
-            format!("{} change rows to fold, the oldest {seconds}.{tenths} s", thousands(rows))
+            format!("{} to fold, the oldest {seconds}.{tenths} s", count(rows, "change row"))
         }
     }
 }
