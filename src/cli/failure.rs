@@ -59,8 +59,8 @@ mod tests {
 
     #[test]
     fn a_database_error_says_where_and_what_to_do() {
-        let error = crate::rollup::Error::from(sqlx::Error::PoolTimedOut);
-        let told = locate(error.into(), &Place::Private("/data".into())).to_string();
+        let error = anyhow::Error::from(sqlx::Error::PoolTimedOut).context("cannot fold");
+        let told = locate(error, &Place::Private("/data".into())).to_string();
         assert!(told.starts_with("the private PostgreSQL in /data failed: "), "{told}");
         assert!(told.ends_with("then try again"), "{told}");
         let other = locate(anyhow!("no such runtime"), &Place::Private("/data".into()));

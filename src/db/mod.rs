@@ -4,3 +4,4 @@ pub mod error;
 pub mod migrate;
 pub mod pool;
 pub mod schema;
+pub mod snapshot;

@@ -1,6 +1,7 @@
 //! Usage of a runtime, by agent.
 use super::answer::{Item, head};
-use super::{Answer, Measures, Source, snapshot};
+use super::{Answer, Measures, Source};
+use crate::db::snapshot::in_snapshot;
 use crate::entity::Runtime;
 use crate::model::labels::Labels;
 use crate::model::range::Range;
@@ -40,15 +41,16 @@ pub async fn runtime_by_agent(
     range: &Range,
 ) -> Result<Option<Answer<AgentUsage>>, super::Error> {
     let (from, until) = range.instants()?;
-    let mut snapshot = snapshot(pool).await?;
-    let Some(head) = head::<Runtime>(&mut snapshot, viewer, id).await? else { return Ok(None) };
-    let items = sqlx::query_as(include_str!("by_agent.sql"))
-        .bind(id)
-        .bind(from.to_sqlx())
-        .bind(until.to_sqlx())
-        .bind(viewer)
-        .fetch_all(&mut *snapshot)
-        .await?;
-    snapshot.commit().await?;
-    Ok(Some(head.answer::<Runtime, _>(id, Source::QuarterHour, Some(range), items)))
+    let answer = in_snapshot(pool, |mut snapshot| async move {
+        let Some(head) = head::<Runtime>(&mut snapshot, viewer, id).await? else { return Ok(None) };
+        let items = sqlx::query_as(include_str!("by_agent.sql"))
+            .bind(id)
+            .bind(from.to_sqlx())
+            .bind(until.to_sqlx())
+            .bind(viewer)
+            .fetch_all(&mut *snapshot)
+            .await?;
+        Ok(Some(head.answer::<Runtime, _>(id, Source::QuarterHour, Some(range), items)))
+    });
+    Ok(answer.await?)
 }

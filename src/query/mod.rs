@@ -24,13 +24,6 @@ pub use of_runtime::{DayUsage, runtime_usage};
 pub use of_task::{ModelUsage, task_usage};
 pub use of_workspace::{RuntimeDayUsage, workspace_usage};
 
-use sqlx::{PgPool, Postgres, Transaction};
-
-/// A transaction whose statements all see the same snapshot, taken by the first of them; it can change nothing.
-pub(crate) async fn snapshot(pool: &PgPool) -> Result<Transaction<'static, Postgres>, sqlx::Error> {
-    pool.begin_with("begin isolation level repeatable read read only").await
-}
-
 /// Why a question could not be answered.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {

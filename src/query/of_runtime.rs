@@ -1,6 +1,7 @@
 //! Usage of a runtime, by UTC day, provider and model.
 use super::answer::{Item, head};
-use super::{Answer, Measures, Source, snapshot};
+use super::{Answer, Measures, Source};
+use crate::db::snapshot::in_snapshot;
 use crate::entity::Runtime;
 use crate::model::range::Range;
 use jiff::civil::Date;
@@ -42,15 +43,16 @@ pub async fn runtime_usage(
     id: Uuid,
     range: &Range,
 ) -> Result<Option<Answer<DayUsage>>, super::Error> {
-    let mut snapshot = snapshot(pool).await?;
-    let Some(head) = head::<Runtime>(&mut snapshot, viewer, id).await? else { return Ok(None) };
-    let items = sqlx::query_as(include_str!("of_runtime.sql"))
-        .bind(id)
-        .bind(range.from.to_sqlx())
-        .bind(range.to.to_sqlx())
-        .bind(viewer)
-        .fetch_all(&mut *snapshot)
-        .await?;
-    snapshot.commit().await?;
-    Ok(Some(head.answer::<Runtime, _>(id, Source::Daily, Some(range), items)))
+    let answer = in_snapshot(pool, |mut snapshot| async move {
+        let Some(head) = head::<Runtime>(&mut snapshot, viewer, id).await? else { return Ok(None) };
+        let items = sqlx::query_as(include_str!("of_runtime.sql"))
+            .bind(id)
+            .bind(range.from.to_sqlx())
+            .bind(range.to.to_sqlx())
+            .bind(viewer)
+            .fetch_all(&mut *snapshot)
+            .await?;
+        Ok(Some(head.answer::<Runtime, _>(id, Source::Daily, Some(range), items)))
+    });
+    Ok(answer.await?)
 }

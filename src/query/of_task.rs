@@ -1,6 +1,7 @@
 //! Usage of a task, by provider and model.
 use super::answer::{Item, head};
-use super::{Answer, Measures, Source, snapshot};
+use super::{Answer, Measures, Source};
+use crate::db::snapshot::in_snapshot;
 use crate::entity::Task;
 use serde::Serialize;
 use sqlx::PgPool;
@@ -30,9 +31,10 @@ impl Item for ModelUsage {
 
 /// What the task ever used.
 pub async fn task_usage(pool: &PgPool, viewer: Option<Uuid>, id: Uuid) -> Result<Option<Answer<ModelUsage>>, super::Error> {
-    let mut snapshot = snapshot(pool).await?;
-    let Some(head) = head::<Task>(&mut snapshot, viewer, id).await? else { return Ok(None) };
-    let items = sqlx::query_as(include_str!("of_task.sql")).bind(id).bind(viewer).fetch_all(&mut *snapshot).await?;
-    snapshot.commit().await?;
-    Ok(Some(head.answer::<Task, _>(id, Source::Raw, None, items)))
+    let answer = in_snapshot(pool, |mut snapshot| async move {
+        let Some(head) = head::<Task>(&mut snapshot, viewer, id).await? else { return Ok(None) };
+        let items = sqlx::query_as(include_str!("of_task.sql")).bind(id).bind(viewer).fetch_all(&mut *snapshot).await?;
+        Ok(Some(head.answer::<Task, _>(id, Source::Raw, None, items)))
+    });
+    Ok(answer.await?)
 }

@@ -1,6 +1,7 @@
 //! Usage of a workspace, by UTC day and runtime.
 use super::answer::{Item, head};
-use super::{Answer, Measures, Source, snapshot};
+use super::{Answer, Measures, Source};
+use crate::db::snapshot::in_snapshot;
 use crate::entity::Workspace;
 use crate::model::range::Range;
 use jiff::civil::Date;
@@ -44,17 +45,18 @@ pub async fn workspace_usage(
     id: Uuid,
     range: &Range,
 ) -> Result<Option<Answer<RuntimeDayUsage>>, super::Error> {
-    let mut snapshot = snapshot(pool).await?;
-    let Some(head) = head::<Workspace>(&mut snapshot, viewer, id).await? else { return Ok(None) };
-    let mut items: Vec<RuntimeDayUsage> = sqlx::query_as(include_str!("of_workspace.sql"))
-        .bind(id)
-        .bind(range.from.to_sqlx())
-        .bind(range.to.to_sqlx())
-        .fetch_all(&mut *snapshot)
-        .await?;
-    snapshot.commit().await?;
-    for item in &mut items {
-        item.unattributed = item.runtime_id.is_none();
-    }
-    Ok(Some(head.answer::<Workspace, _>(id, Source::Daily, Some(range), items)))
+    let answer = in_snapshot(pool, |mut snapshot| async move {
+        let Some(head) = head::<Workspace>(&mut snapshot, viewer, id).await? else { return Ok(None) };
+        let mut items: Vec<RuntimeDayUsage> = sqlx::query_as(include_str!("of_workspace.sql"))
+            .bind(id)
+            .bind(range.from.to_sqlx())
+            .bind(range.to.to_sqlx())
+            .fetch_all(&mut *snapshot)
+            .await?;
+        for item in &mut items {
+            item.unattributed = item.runtime_id.is_none();
+        }
+        Ok(Some(head.answer::<Workspace, _>(id, Source::Daily, Some(range), items)))
+    });
+    Ok(answer.await?)
 }

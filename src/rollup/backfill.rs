@@ -2,7 +2,6 @@
 //!
 //! Each slice is one transaction and can be killed at any point; the next run goes on where the coverage ends. Reads are exact
 //! before, during and after, so nothing waits for it.
-use super::Error;
 use jiff::Timestamp;
 use jiff_sqlx::ToSqlx;
 use sqlx::PgPool;
@@ -29,7 +28,7 @@ pub struct Summary {
 }
 
 /// Covers all history, slice by slice, and tells `on_slice` of each.
-pub async fn run(pool: &PgPool, rows_max: i64, mut on_slice: impl FnMut(&Slice)) -> Result<Summary, Error> {
+pub async fn run(pool: &PgPool, rows_max: i64, mut on_slice: impl FnMut(&Slice)) -> Result<Summary, sqlx::Error> {
     let mut summary = Summary::default();
     while let Some(slice) = slice(pool, rows_max).await? {
         summary.slices += 1;
@@ -41,7 +40,7 @@ pub async fn run(pool: &PgPool, rows_max: i64, mut on_slice: impl FnMut(&Slice))
 }
 
 /// Covers one more slice; none when all is covered.
-pub async fn slice(pool: &PgPool, rows_max: i64) -> Result<Option<Slice>, Error> {
+pub async fn slice(pool: &PgPool, rows_max: i64) -> Result<Option<Slice>, sqlx::Error> {
     let row: Option<(Option<jiff_sqlx::Timestamp>, i64)> =
         sqlx::query_as("select nullif(since, '-infinity'::timestamptz), rows_written from tallybook.backfill_slice($1)")
             .bind(rows_max)

@@ -8,17 +8,3 @@ pub mod repair;
 pub mod status;
 pub mod verify;
 pub mod worker;
-
-/// Why work on the rollups could not be done.
-#[derive(Debug, thiserror::Error)]
-pub enum Error {
-    /// The database refused or went away.
-    #[error("{0}")]
-    Database(#[from] sqlx::Error),
-    /// The database answered with something that we do not understand.
-    #[error("the database gave {what}, which this version of Tallybook cannot read")]
-    Unreadable {
-        /// The value, as text.
-        what: String,
-    },
-}

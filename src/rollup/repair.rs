@@ -1,5 +1,5 @@
 //! Repair: rebuilds the days on which a now-view differs from raw, and no others.
-use super::{Error, verify};
+use super::verify;
 use jiff::civil::Date;
 use jiff_sqlx::ToSqlx;
 use sqlx::PgPool;
@@ -18,7 +18,7 @@ pub struct Report {
 }
 
 /// Verifies, rebuilds each day that differs in a transaction of its own, and verifies again.
-pub async fn repair(pool: &PgPool) -> Result<Report, Error> {
+pub async fn repair(pool: &PgPool) -> Result<Report, sqlx::Error> {
     let before = verify::verify(pool).await?;
     let days = before.drifted_days();
     let mut rows_written = 0;

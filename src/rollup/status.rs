@@ -1,5 +1,4 @@
 //! Status: what an operator wants to know of the rollups at a glance.
-use super::Error;
 use crate::db::migrate::{self, Migration};
 use jiff::Timestamp;
 use jiff_sqlx::Timestamp as SqlTimestamp;
@@ -68,7 +67,7 @@ pub struct Rollup {
 }
 
 /// Reads the status.
-pub async fn status(pool: &PgPool) -> Result<Status, Error> {
+pub async fn status(pool: &PgPool) -> Result<Status, sqlx::Error> {
     let migrations = migrate::status(pool).await?;
     let mut tx = pool.begin_with("begin isolation level repeatable read read only").await?;
     let (server_version, database_bytes, lag_seconds): (String, i64, Option<f64>) = sqlx::query_as(

@@ -1,5 +1,5 @@
 //! Verify: compares each now-view with the sums of the raw rows, both ways, in one snapshot.
-use super::Error;
+use crate::db::snapshot::in_snapshot;
 use jiff::Timestamp;
 use jiff::civil::Date;
 use jiff_sqlx::{Date as SqlDate, Timestamp as SqlTimestamp};
@@ -58,15 +58,12 @@ impl Report {
 }
 
 /// Compares every rollup over all history.
-pub async fn verify(pool: &PgPool) -> Result<Report, Error> {
-    let mut tx = pool.begin_with("begin isolation level repeatable read read only").await?;
-    let report = verify_in(&mut tx).await?;
-    tx.commit().await?;
-    Ok(report)
+pub async fn verify(pool: &PgPool) -> Result<Report, sqlx::Error> {
+    in_snapshot(pool, |mut snapshot| async move { verify_in(&mut snapshot).await }).await
 }
 
 /// Compares every rollup in the snapshot of the caller's transaction.
-pub async fn verify_in(tx: &mut PgConnection) -> Result<Report, Error> {
+pub async fn verify_in(tx: &mut PgConnection) -> Result<Report, sqlx::Error> {
     let (as_of,): (SqlTimestamp,) = sqlx::query_as("select statement_timestamp()").fetch_one(&mut *tx).await?;
     let names: Vec<String> = sqlx::query_scalar("select name from tallybook.rollup order by name").fetch_all(&mut *tx).await?;
     let mut rollups = Vec::with_capacity(names.len());

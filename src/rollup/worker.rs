@@ -2,7 +2,7 @@
 //!
 //! Exactness never depends on it. Any number of instances may run beside each other and beside other schedulers: whoever comes
 //! second leaves at once. A database that goes away is waited for.
-use super::{Error, backfill, fold};
+use super::{backfill, fold};
 use sqlx::PgPool;
 use std::time::{Duration, Instant};
 use tokio_util::sync::CancellationToken;
@@ -57,7 +57,7 @@ pub async fn run(pool: PgPool, cancel: CancellationToken, observer: impl Observe
 }
 
 /// One tick and, as long as history is not wholly covered, one slice of backfill.
-async fn step(pool: &PgPool, covered: &mut bool) -> Result<i64, Error> {
+async fn step(pool: &PgPool, covered: &mut bool) -> Result<i64, sqlx::Error> {
     let mut rows = fold::tick(pool).await?;
     if !*covered {
         if let Some(slice) = backfill::slice(pool, SLICE_ROWS).await? {
@@ -71,7 +71,7 @@ async fn step(pool: &PgPool, covered: &mut bool) -> Result<i64, Error> {
 }
 
 /// Logs the failure and leaves it in the database for whoever looks there.
-async fn report(pool: &PgPool, failure: &Error, failures: u32) {
+async fn report(pool: &PgPool, failure: &sqlx::Error, failures: u32) {
     if failures == 1 {
         error!(error = %failure, "could not fold; trying again");
     }

@@ -1,6 +1,7 @@
 //! `GET /metrics`: what this process counts, and, read at that moment, how the database stands.
 //!
 //! Service metrics are made anew for each scrape, so that nothing stale is shown while the database is away.
+use crate::db::snapshot::in_snapshot;
 use crate::http::App;
 use crate::http::error::Problem;
 use axum::extract::State;
@@ -82,26 +83,27 @@ struct Rollup {
 
 impl Service {
     async fn read(pool: &PgPool) -> Result<Self, sqlx::Error> {
-        let mut snapshot = crate::query::snapshot(pool).await?;
-        let (usage, task, agent, issue) =
-            sqlx::query_as("select usage_rows, task_rows, agent_rows, issue_rows from tallybook.backlog()")
-                .fetch_one(&mut *snapshot)
-                .await?;
-        let (lag_seconds, faults) =
-            sqlx::query_as("select tallybook.task_usage_rollup_lag_seconds(), (select count(*) from tallybook.capture_faults())")
-                .fetch_one(&mut *snapshot)
-                .await?;
-        let rollups = sqlx::query_as(
-            "select name, covered_from = '-infinity' as covered,
-               case when isfinite(covered_from) then extract(epoch from covered_from)::double precision end as covered_from_seconds
-             from tallybook.rollup
-             order by name",
-        )
-        .fetch_all(&mut *snapshot)
-        .await?;
-        snapshot.commit().await?;
-        let pending = [("usage", usage), ("task", task), ("agent", agent), ("issue", issue)];
-        Ok(Self { pending, lag_seconds, rollups, faults })
+        in_snapshot(pool, |mut snapshot| async move {
+            let (usage, task, agent, issue) =
+                sqlx::query_as("select usage_rows, task_rows, agent_rows, issue_rows from tallybook.backlog()")
+                    .fetch_one(&mut *snapshot)
+                    .await?;
+            let (lag_seconds, faults) =
+                sqlx::query_as("select tallybook.task_usage_rollup_lag_seconds(), (select count(*) from tallybook.capture_faults())")
+                    .fetch_one(&mut *snapshot)
+                    .await?;
+            let rollups = sqlx::query_as(
+                "select name, covered_from = '-infinity' as covered,
+                   case when isfinite(covered_from) then extract(epoch from covered_from)::double precision end as covered_from_seconds
+                 from tallybook.rollup
+                 order by name",
+            )
+            .fetch_all(&mut *snapshot)
+            .await?;
+            let pending = [("usage", usage), ("task", task), ("agent", agent), ("issue", issue)];
+            Ok(Self { pending, lag_seconds, rollups, faults })
+        })
+        .await
     }
 
     fn register(self, registry: &mut Registry) {
