@@ -322,10 +322,46 @@ begin
   execute format('alter table tallybook.%s replica identity full', rollup_name);
   execute format('comment on table tallybook.%s is %L', rollup_name,
     'Sums of raw usage, as far as it is covered and folded. Written by fold, backfill and rebuild alone; read the _now view.');
+  perform tallybook.define_fold();
   perform tallybook.define_now_view(rollup_name);
 end $_$;
 
 COMMENT ON FUNCTION tallybook.create_rollup(rollup_name text, bucket_width interval, dimensions text[]) IS 'Declares a rollup: its table, indexes and now-view are made, and fold and backfill keep it from now on.';
+
+CREATE FUNCTION tallybook.define_fold() RETURNS void
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $_$
+declare
+  names constant text[] := array(select name from tallybook.rollup order by name);
+  bounds constant text[] := array(select format('(select covered_from from tallybook.rollup where name = %L)', name) from tallybook.rollup order by name);
+  definition constant text := $function$
+    create or replace function tallybook.%s returns table (rollup text, touched bigint, emptied tid[])
+      language plpgsql security definer set search_path = pg_catalog, pg_temp set jit = off set enable_seqscan = off set plan_cache_mode = force_generic_plan as $body$
+    #variable_conflict use_column
+    begin
+      return query %s;
+    end $body$
+  $function$;
+begin
+  execute format(definition, 'fold_everything(low xid8, opened xid8[])', tallybook.sum_statement('select * from tallybook.pending()', $statement$
+    folded_usage as (delete from tallybook.usage_change where xid >= $1 or xid = any ($2)),
+    folded_tasks as (delete from tallybook.task_change where xid >= $1 or xid = any ($2)),
+    folded_agents as (delete from tallybook.agent_change where xid >= $1 or xid = any ($2)),
+    folded_issues as (delete from tallybook.issue_change where xid >= $1 or xid = any ($2)),
+    marked as (
+      insert into tallybook.fold_mark (id, floor, open, writer)
+      select coalesce(max(id), 0) + 1, pg_snapshot_xmax(pg_current_snapshot()),
+        array(select pg_snapshot_xip(pg_current_snapshot())) || pg_current_xact_id(), '0'
+      from tallybook.fold_mark),$statement$, names, bounds, 'infinity'));
+  comment on function tallybook.fold_everything is 'Adds what is pending to every rollup, removes the change rows that it came from, and marks that: one statement.';
+  execute format(definition, 'fold_tasks(low xid8, opened xid8[], chosen uuid[])', tallybook.sum_statement('select * from tallybook.pending_of_tasks($1, $2, $3)', $statement$
+    folded_usage as (delete from tallybook.usage_change where (xid >= $1 or xid = any ($2)) and task_id in (select unnest($3))),
+    folded_tasks as (delete from tallybook.task_change where (xid >= $1 or xid = any ($2)) and task_id in (select unnest($3))),$statement$, names, bounds, 'infinity'));
+  comment on function tallybook.fold_tasks is 'Adds what is pending of some tasks alone to every rollup, and removes the change rows that it came from: one statement.';
+end $_$;
+
+COMMENT ON FUNCTION tallybook.define_fold() IS 'Makes the functions that fold into the rollups that are declared.';
 
 CREATE FUNCTION tallybook.define_now_view(rollup_name text) RETURNS void
     LANGUAGE plpgsql
@@ -375,6 +411,7 @@ begin
   if not found then
     raise exception 'there is no rollup %', quote_nullable(rollup_name) using errcode = 'undefined_table';
   end if;
+  perform tallybook.define_fold();
   execute format('drop view tallybook.%s_now', rollup_name);
   execute format('drop table tallybook.%s', rollup_name);
 end $$;
@@ -422,26 +459,11 @@ CREATE FUNCTION tallybook.fold(batches_max integer, batch_rows bigint) RETURNS b
     AS $_$
 declare
   started constant timestamptz := clock_timestamp();
-  names text[];
-  bounds timestamptz[];
   low xid8;
   opened xid8[];
   chosen uuid[];
   waiting bigint;
   touched bigint := 0;
-  everything constant text := $statement$
-    folded_usage as (delete from tallybook.usage_change where xid >= $1 or xid = any ($2)),
-    folded_tasks as (delete from tallybook.task_change where xid >= $1 or xid = any ($2)),
-    folded_agents as (delete from tallybook.agent_change where xid >= $1 or xid = any ($2)),
-    folded_issues as (delete from tallybook.issue_change where xid >= $1 or xid = any ($2)),
-    marked as (
-      insert into tallybook.fold_mark (id, floor, open, writer)
-      select coalesce(max(id), 0) + 1, pg_snapshot_xmax(pg_current_snapshot()),
-        array(select pg_snapshot_xip(pg_current_snapshot())) || pg_current_xact_id(), '0'
-      from tallybook.fold_mark),$statement$;
-  of_tasks constant text := $statement$
-    folded_usage as (delete from tallybook.usage_change where (xid >= $1 or xid = any ($2)) and task_id = any ($3)),
-    folded_tasks as (delete from tallybook.task_change where (xid >= $1 or xid = any ($2)) and task_id = any ($3)),$statement$;
 begin
   perform tallybook.require_alone();
   if not pg_try_advisory_xact_lock(tallybook.fold_lock_key()) then
@@ -455,7 +477,6 @@ begin
     return 0;
   end if;
   perform tallybook.lock_sources();
-  select array_agg(name), array_agg(covered_from) into names, bounds from tallybook.rollup;
 
   for batch in 1 .. batches_max loop
     select * into low, opened from tallybook.mark();
@@ -470,15 +491,13 @@ begin
         where task_id is not null);
     end if;
     if chosen = '{}' then
-      touched := touched + tallybook.execute_sums(
-        tallybook.sum_statement('select * from tallybook.pending()', everything, names, bounds, 'infinity'), low, opened);
+      touched := touched + tallybook.execute_sums('select * from tallybook.fold_everything($1, $2)', low, opened);
       -- valid only where it was written: see fold_mark.writer
       delete from tallybook.fold_mark where id < (select max(id) from tallybook.fold_mark);
       update tallybook.fold_mark set writer = xmin where id = (select max(id) from tallybook.fold_mark);
       exit;
     end if;
-    touched := touched + tallybook.execute_sums(
-      tallybook.sum_statement('select * from tallybook.pending_of_tasks($1, $2, $3)', of_tasks, names, bounds, 'infinity'), low, opened, chosen);
+    touched := touched + tallybook.execute_sums('select * from tallybook.fold_tasks($1, $2, $3)', low, opened, chosen);
   end loop;
 
   update tallybook.fold_state
@@ -487,6 +506,45 @@ begin
 end $_$;
 
 COMMENT ON FUNCTION tallybook.fold(batches_max integer, batch_rows bigint) IS 'Adds what is pending to every rollup; more than batch_rows change rows in several batches, at most batches_max of them. Returns the rollup rows touched; 0 when another one is at work.';
+
+CREATE FUNCTION tallybook.fold_everything(low xid8, opened xid8[]) RETURNS TABLE(rollup text, touched bigint, emptied tid[])
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    SET jit TO 'off'
+    SET enable_seqscan TO 'off'
+    SET plan_cache_mode TO 'force_generic_plan'
+    AS $_$
+    #variable_conflict use_column
+    begin
+      return query with contributions as (select * from tallybook.pending()), 
+    folded_usage as (delete from tallybook.usage_change where xid >= $1 or xid = any ($2)),
+    folded_tasks as (delete from tallybook.task_change where xid >= $1 or xid = any ($2)),
+    folded_agents as (delete from tallybook.agent_change where xid >= $1 or xid = any ($2)),
+    folded_issues as (delete from tallybook.issue_change where xid >= $1 or xid = any ($2)),
+    marked as (
+      insert into tallybook.fold_mark (id, floor, open, writer)
+      select coalesce(max(id), 0) + 1, pg_snapshot_xmax(pg_current_snapshot()),
+        array(select pg_snapshot_xip(pg_current_snapshot())) || pg_current_xact_id(), '0'
+      from tallybook.fold_mark),
+      task_usage_daily as (
+        insert into tallybook.task_usage_daily as r (bucket_date, workspace_id, runtime_id, provider, model, input_tokens, output_tokens, cache_read_tokens, cache_write_tokens, cache_write_1h_tokens, cost_usd_ticks, uncosted_input_tokens, uncosted_output_tokens, uncosted_cache_read_tokens, uncosted_cache_write_tokens, uncosted_cache_write_1h_tokens, event_count)
+        select (c.bucket_start at time zone 'UTC')::date, workspace_id, runtime_id, provider, model, sum(c.input_tokens), sum(c.output_tokens), sum(c.cache_read_tokens), sum(c.cache_write_tokens), sum(c.cache_write_1h_tokens), sum(c.cost_usd_ticks), sum(c.uncosted_input_tokens), sum(c.uncosted_output_tokens), sum(c.uncosted_cache_read_tokens), sum(c.uncosted_cache_write_tokens), sum(c.uncosted_cache_write_1h_tokens), sum(c.event_count) from contributions c
+        where c.bucket_start >= (select covered_from from tallybook.rollup where name = 'task_usage_daily') and c.bucket_start < 'infinity'
+        group by 1, workspace_id, runtime_id, provider, model
+        having sum(c.input_tokens) <> 0 or sum(c.output_tokens) <> 0 or sum(c.cache_read_tokens) <> 0 or sum(c.cache_write_tokens) <> 0 or sum(c.cache_write_1h_tokens) <> 0 or sum(c.cost_usd_ticks) <> 0 or sum(c.uncosted_input_tokens) <> 0 or sum(c.uncosted_output_tokens) <> 0 or sum(c.uncosted_cache_read_tokens) <> 0 or sum(c.uncosted_cache_write_tokens) <> 0 or sum(c.uncosted_cache_write_1h_tokens) <> 0 or sum(c.event_count) <> 0
+        on conflict (workspace_id, bucket_date, runtime_id, provider, model) do update set input_tokens = r.input_tokens + excluded.input_tokens, output_tokens = r.output_tokens + excluded.output_tokens, cache_read_tokens = r.cache_read_tokens + excluded.cache_read_tokens, cache_write_tokens = r.cache_write_tokens + excluded.cache_write_tokens, cache_write_1h_tokens = r.cache_write_1h_tokens + excluded.cache_write_1h_tokens, cost_usd_ticks = r.cost_usd_ticks + excluded.cost_usd_ticks, uncosted_input_tokens = r.uncosted_input_tokens + excluded.uncosted_input_tokens, uncosted_output_tokens = r.uncosted_output_tokens + excluded.uncosted_output_tokens, uncosted_cache_read_tokens = r.uncosted_cache_read_tokens + excluded.uncosted_cache_read_tokens, uncosted_cache_write_tokens = r.uncosted_cache_write_tokens + excluded.uncosted_cache_write_tokens, uncosted_cache_write_1h_tokens = r.uncosted_cache_write_1h_tokens + excluded.uncosted_cache_write_1h_tokens, event_count = r.event_count + excluded.event_count
+        returning r.ctid, (r.input_tokens = 0 and r.output_tokens = 0 and r.cache_read_tokens = 0 and r.cache_write_tokens = 0 and r.cache_write_1h_tokens = 0 and r.cost_usd_ticks = 0 and r.uncosted_input_tokens = 0 and r.uncosted_output_tokens = 0 and r.uncosted_cache_read_tokens = 0 and r.uncosted_cache_write_tokens = 0 and r.uncosted_cache_write_1h_tokens = 0 and r.event_count = 0) as is_empty), 
+      task_usage_quarter_hour as (
+        insert into tallybook.task_usage_quarter_hour as r (bucket_start, workspace_id, runtime_id, agent_id, project_id, provider, model, input_tokens, output_tokens, cache_read_tokens, cache_write_tokens, cache_write_1h_tokens, cost_usd_ticks, uncosted_input_tokens, uncosted_output_tokens, uncosted_cache_read_tokens, uncosted_cache_write_tokens, uncosted_cache_write_1h_tokens, event_count)
+        select c.bucket_start, workspace_id, runtime_id, agent_id, project_id, provider, model, sum(c.input_tokens), sum(c.output_tokens), sum(c.cache_read_tokens), sum(c.cache_write_tokens), sum(c.cache_write_1h_tokens), sum(c.cost_usd_ticks), sum(c.uncosted_input_tokens), sum(c.uncosted_output_tokens), sum(c.uncosted_cache_read_tokens), sum(c.uncosted_cache_write_tokens), sum(c.uncosted_cache_write_1h_tokens), sum(c.event_count) from contributions c
+        where c.bucket_start >= (select covered_from from tallybook.rollup where name = 'task_usage_quarter_hour') and c.bucket_start < 'infinity'
+        group by 1, workspace_id, runtime_id, agent_id, project_id, provider, model
+        having sum(c.input_tokens) <> 0 or sum(c.output_tokens) <> 0 or sum(c.cache_read_tokens) <> 0 or sum(c.cache_write_tokens) <> 0 or sum(c.cache_write_1h_tokens) <> 0 or sum(c.cost_usd_ticks) <> 0 or sum(c.uncosted_input_tokens) <> 0 or sum(c.uncosted_output_tokens) <> 0 or sum(c.uncosted_cache_read_tokens) <> 0 or sum(c.uncosted_cache_write_tokens) <> 0 or sum(c.uncosted_cache_write_1h_tokens) <> 0 or sum(c.event_count) <> 0
+        on conflict (workspace_id, bucket_start, runtime_id, agent_id, project_id, provider, model) do update set input_tokens = r.input_tokens + excluded.input_tokens, output_tokens = r.output_tokens + excluded.output_tokens, cache_read_tokens = r.cache_read_tokens + excluded.cache_read_tokens, cache_write_tokens = r.cache_write_tokens + excluded.cache_write_tokens, cache_write_1h_tokens = r.cache_write_1h_tokens + excluded.cache_write_1h_tokens, cost_usd_ticks = r.cost_usd_ticks + excluded.cost_usd_ticks, uncosted_input_tokens = r.uncosted_input_tokens + excluded.uncosted_input_tokens, uncosted_output_tokens = r.uncosted_output_tokens + excluded.uncosted_output_tokens, uncosted_cache_read_tokens = r.uncosted_cache_read_tokens + excluded.uncosted_cache_read_tokens, uncosted_cache_write_tokens = r.uncosted_cache_write_tokens + excluded.uncosted_cache_write_tokens, uncosted_cache_write_1h_tokens = r.uncosted_cache_write_1h_tokens + excluded.uncosted_cache_write_1h_tokens, event_count = r.event_count + excluded.event_count
+        returning r.ctid, (r.input_tokens = 0 and r.output_tokens = 0 and r.cache_read_tokens = 0 and r.cache_write_tokens = 0 and r.cache_write_1h_tokens = 0 and r.cost_usd_ticks = 0 and r.uncosted_input_tokens = 0 and r.uncosted_output_tokens = 0 and r.uncosted_cache_read_tokens = 0 and r.uncosted_cache_write_tokens = 0 and r.uncosted_cache_write_1h_tokens = 0 and r.event_count = 0) as is_empty)select 'task_usage_daily' as rollup, count(*) as touched, coalesce(array_agg(ctid) filter (where is_empty), '{}') as emptied from task_usage_daily union all select 'task_usage_quarter_hour' as rollup, count(*) as touched, coalesce(array_agg(ctid) filter (where is_empty), '{}') as emptied from task_usage_quarter_hour;
+    end $_$;
+
+COMMENT ON FUNCTION tallybook.fold_everything(low xid8, opened xid8[]) IS 'Adds what is pending to every rollup, removes the change rows that it came from, and marks that: one statement.';
 
 CREATE FUNCTION tallybook.fold_lock_key() RETURNS bigint
     LANGUAGE sql STABLE PARALLEL SAFE
@@ -501,6 +559,38 @@ CREATE FUNCTION tallybook.fold_lock_holder() RETURNS text
     RETURN COALESCE((SELECT CASE WHEN (l.pid IS NULL) THEN format('prepared transaction %L'::text, (SELECT x.gid FROM (pg_prepared_xacts x JOIN pg_locks own ON (((own.locktype = 'transactionid'::text) AND (own.transactionid = x.transaction)))) WHERE ((own.pid IS NULL) AND (own.virtualtransaction = l.virtualtransaction)))) ELSE format('backend %s (%s)'::text, l.pid, COALESCE(NULLIF(a.application_name, ''::text), 'no application name'::text)) END AS format FROM (pg_locks l LEFT JOIN pg_stat_activity a ON ((a.pid = l.pid))) WHERE ((l.locktype = 'advisory'::text) AND l.granted AND (l.objsubid = 1) AND (l.database = (SELECT pg_database.oid FROM pg_database WHERE (pg_database.datname = current_database()))) AND ((((l.classid)::bigint << 32) | (l.objid)::bigint) = tallybook.fold_lock_key())) LIMIT 1), 'nobody any more'::text);
 
 COMMENT ON FUNCTION tallybook.fold_lock_holder() IS 'Who folds, backfills or rebuilds right now.';
+
+CREATE FUNCTION tallybook.fold_tasks(low xid8, opened xid8[], chosen uuid[]) RETURNS TABLE(rollup text, touched bigint, emptied tid[])
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    SET jit TO 'off'
+    SET enable_seqscan TO 'off'
+    SET plan_cache_mode TO 'force_generic_plan'
+    AS $_$
+    #variable_conflict use_column
+    begin
+      return query with contributions as (select * from tallybook.pending_of_tasks($1, $2, $3)), 
+    folded_usage as (delete from tallybook.usage_change where (xid >= $1 or xid = any ($2)) and task_id in (select unnest($3))),
+    folded_tasks as (delete from tallybook.task_change where (xid >= $1 or xid = any ($2)) and task_id in (select unnest($3))),
+      task_usage_daily as (
+        insert into tallybook.task_usage_daily as r (bucket_date, workspace_id, runtime_id, provider, model, input_tokens, output_tokens, cache_read_tokens, cache_write_tokens, cache_write_1h_tokens, cost_usd_ticks, uncosted_input_tokens, uncosted_output_tokens, uncosted_cache_read_tokens, uncosted_cache_write_tokens, uncosted_cache_write_1h_tokens, event_count)
+        select (c.bucket_start at time zone 'UTC')::date, workspace_id, runtime_id, provider, model, sum(c.input_tokens), sum(c.output_tokens), sum(c.cache_read_tokens), sum(c.cache_write_tokens), sum(c.cache_write_1h_tokens), sum(c.cost_usd_ticks), sum(c.uncosted_input_tokens), sum(c.uncosted_output_tokens), sum(c.uncosted_cache_read_tokens), sum(c.uncosted_cache_write_tokens), sum(c.uncosted_cache_write_1h_tokens), sum(c.event_count) from contributions c
+        where c.bucket_start >= (select covered_from from tallybook.rollup where name = 'task_usage_daily') and c.bucket_start < 'infinity'
+        group by 1, workspace_id, runtime_id, provider, model
+        having sum(c.input_tokens) <> 0 or sum(c.output_tokens) <> 0 or sum(c.cache_read_tokens) <> 0 or sum(c.cache_write_tokens) <> 0 or sum(c.cache_write_1h_tokens) <> 0 or sum(c.cost_usd_ticks) <> 0 or sum(c.uncosted_input_tokens) <> 0 or sum(c.uncosted_output_tokens) <> 0 or sum(c.uncosted_cache_read_tokens) <> 0 or sum(c.uncosted_cache_write_tokens) <> 0 or sum(c.uncosted_cache_write_1h_tokens) <> 0 or sum(c.event_count) <> 0
+        on conflict (workspace_id, bucket_date, runtime_id, provider, model) do update set input_tokens = r.input_tokens + excluded.input_tokens, output_tokens = r.output_tokens + excluded.output_tokens, cache_read_tokens = r.cache_read_tokens + excluded.cache_read_tokens, cache_write_tokens = r.cache_write_tokens + excluded.cache_write_tokens, cache_write_1h_tokens = r.cache_write_1h_tokens + excluded.cache_write_1h_tokens, cost_usd_ticks = r.cost_usd_ticks + excluded.cost_usd_ticks, uncosted_input_tokens = r.uncosted_input_tokens + excluded.uncosted_input_tokens, uncosted_output_tokens = r.uncosted_output_tokens + excluded.uncosted_output_tokens, uncosted_cache_read_tokens = r.uncosted_cache_read_tokens + excluded.uncosted_cache_read_tokens, uncosted_cache_write_tokens = r.uncosted_cache_write_tokens + excluded.uncosted_cache_write_tokens, uncosted_cache_write_1h_tokens = r.uncosted_cache_write_1h_tokens + excluded.uncosted_cache_write_1h_tokens, event_count = r.event_count + excluded.event_count
+        returning r.ctid, (r.input_tokens = 0 and r.output_tokens = 0 and r.cache_read_tokens = 0 and r.cache_write_tokens = 0 and r.cache_write_1h_tokens = 0 and r.cost_usd_ticks = 0 and r.uncosted_input_tokens = 0 and r.uncosted_output_tokens = 0 and r.uncosted_cache_read_tokens = 0 and r.uncosted_cache_write_tokens = 0 and r.uncosted_cache_write_1h_tokens = 0 and r.event_count = 0) as is_empty), 
+      task_usage_quarter_hour as (
+        insert into tallybook.task_usage_quarter_hour as r (bucket_start, workspace_id, runtime_id, agent_id, project_id, provider, model, input_tokens, output_tokens, cache_read_tokens, cache_write_tokens, cache_write_1h_tokens, cost_usd_ticks, uncosted_input_tokens, uncosted_output_tokens, uncosted_cache_read_tokens, uncosted_cache_write_tokens, uncosted_cache_write_1h_tokens, event_count)
+        select c.bucket_start, workspace_id, runtime_id, agent_id, project_id, provider, model, sum(c.input_tokens), sum(c.output_tokens), sum(c.cache_read_tokens), sum(c.cache_write_tokens), sum(c.cache_write_1h_tokens), sum(c.cost_usd_ticks), sum(c.uncosted_input_tokens), sum(c.uncosted_output_tokens), sum(c.uncosted_cache_read_tokens), sum(c.uncosted_cache_write_tokens), sum(c.uncosted_cache_write_1h_tokens), sum(c.event_count) from contributions c
+        where c.bucket_start >= (select covered_from from tallybook.rollup where name = 'task_usage_quarter_hour') and c.bucket_start < 'infinity'
+        group by 1, workspace_id, runtime_id, agent_id, project_id, provider, model
+        having sum(c.input_tokens) <> 0 or sum(c.output_tokens) <> 0 or sum(c.cache_read_tokens) <> 0 or sum(c.cache_write_tokens) <> 0 or sum(c.cache_write_1h_tokens) <> 0 or sum(c.cost_usd_ticks) <> 0 or sum(c.uncosted_input_tokens) <> 0 or sum(c.uncosted_output_tokens) <> 0 or sum(c.uncosted_cache_read_tokens) <> 0 or sum(c.uncosted_cache_write_tokens) <> 0 or sum(c.uncosted_cache_write_1h_tokens) <> 0 or sum(c.event_count) <> 0
+        on conflict (workspace_id, bucket_start, runtime_id, agent_id, project_id, provider, model) do update set input_tokens = r.input_tokens + excluded.input_tokens, output_tokens = r.output_tokens + excluded.output_tokens, cache_read_tokens = r.cache_read_tokens + excluded.cache_read_tokens, cache_write_tokens = r.cache_write_tokens + excluded.cache_write_tokens, cache_write_1h_tokens = r.cache_write_1h_tokens + excluded.cache_write_1h_tokens, cost_usd_ticks = r.cost_usd_ticks + excluded.cost_usd_ticks, uncosted_input_tokens = r.uncosted_input_tokens + excluded.uncosted_input_tokens, uncosted_output_tokens = r.uncosted_output_tokens + excluded.uncosted_output_tokens, uncosted_cache_read_tokens = r.uncosted_cache_read_tokens + excluded.uncosted_cache_read_tokens, uncosted_cache_write_tokens = r.uncosted_cache_write_tokens + excluded.uncosted_cache_write_tokens, uncosted_cache_write_1h_tokens = r.uncosted_cache_write_1h_tokens + excluded.uncosted_cache_write_1h_tokens, event_count = r.event_count + excluded.event_count
+        returning r.ctid, (r.input_tokens = 0 and r.output_tokens = 0 and r.cache_read_tokens = 0 and r.cache_write_tokens = 0 and r.cache_write_1h_tokens = 0 and r.cost_usd_ticks = 0 and r.uncosted_input_tokens = 0 and r.uncosted_output_tokens = 0 and r.uncosted_cache_read_tokens = 0 and r.uncosted_cache_write_tokens = 0 and r.uncosted_cache_write_1h_tokens = 0 and r.event_count = 0) as is_empty)select 'task_usage_daily' as rollup, count(*) as touched, coalesce(array_agg(ctid) filter (where is_empty), '{}') as emptied from task_usage_daily union all select 'task_usage_quarter_hour' as rollup, count(*) as touched, coalesce(array_agg(ctid) filter (where is_empty), '{}') as emptied from task_usage_quarter_hour;
+    end $_$;
+
+COMMENT ON FUNCTION tallybook.fold_tasks(low xid8, opened xid8[], chosen uuid[]) IS 'Adds what is pending of some tasks alone to every rollup, and removes the change rows that it came from: one statement.';
 
 CREATE FUNCTION tallybook.happened_in(since timestamp with time zone, until timestamp with time zone) RETURNS text
     LANGUAGE sql STABLE PARALLEL SAFE
@@ -662,6 +752,7 @@ CREATE FUNCTION tallybook.pending_by_join(low xid8, opened xid8[]) RETURNS SETOF
     SET search_path TO 'pg_catalog', 'pg_temp'
     SET jit TO 'off'
     SET enable_seqscan TO 'on'
+    SET plan_cache_mode TO 'force_custom_plan'
     AS $$
     begin
       if exists (select from tallybook.task_change where (xid >= low or xid = any (opened))) or exists (select from tallybook.agent_change where (xid >= low or xid = any (opened)))
@@ -760,6 +851,7 @@ CREATE FUNCTION tallybook.pending_by_lookup(low xid8, opened xid8[]) RETURNS SET
     SET enable_mergejoin TO 'off'
     SET enable_seqscan TO 'off'
     SET enable_sort TO 'off'
+    SET plan_cache_mode TO 'force_generic_plan'
     AS $$
     begin
       if exists (select from tallybook.task_change where (xid >= low or xid = any (opened))) or exists (select from tallybook.agent_change where (xid >= low or xid = any (opened)))
@@ -858,15 +950,16 @@ CREATE FUNCTION tallybook.pending_of_tasks(low xid8, opened xid8[], chosen uuid[
     SET enable_mergejoin TO 'off'
     SET enable_seqscan TO 'off'
     SET enable_sort TO 'off'
+    SET plan_cache_mode TO 'force_generic_plan'
     AS $$
     begin
       return query 
     with
       -- what was captured and is not folded
       usage_changes as materialized (
-        select task_id, provider, model, bucket_start, input_tokens, output_tokens, cache_read_tokens, cache_write_tokens, cache_write_1h_tokens, cost_usd_ticks, event_count from tallybook.usage_change where (xid >= low or xid = any (opened)) and task_id = any (chosen)),
+        select task_id, provider, model, bucket_start, input_tokens, output_tokens, cache_read_tokens, cache_write_tokens, cache_write_1h_tokens, cost_usd_ticks, event_count from tallybook.usage_change where (xid >= low or xid = any (opened)) and task_id in (select unnest(chosen))),
       task_changes as materialized (
-        select task_id, agent_id, runtime_id, issue_id, sign from tallybook.task_change where (xid >= low or xid = any (opened)) and task_id = any (chosen)),
+        select task_id, agent_id, runtime_id, issue_id, sign from tallybook.task_change where (xid >= low or xid = any (opened)) and task_id in (select unnest(chosen))),
       agent_changes as materialized (
         select agent_id, workspace_id, sign from tallybook.agent_change where (xid >= low or xid = any (opened))),
       issue_changes as materialized (
@@ -987,7 +1080,7 @@ declare
   target record;
   key constant text := 'bucket_start, workspace_id, runtime_id, agent_id, project_id, provider collate "C" as provider, model collate "C" as model';
   targets text[];
-  bounds timestamptz[];
+  bounds text[];
 begin
   for target in select * from tallybook.rollup where name = any (names) loop
     -- a range that adjoins the coverage extends it; other uncovered days are left alone
@@ -998,7 +1091,7 @@ begin
     execute format('delete from tallybook.%1$I where %2$s >= %3$s and %2$s < %4$s', target.name, tallybook.bucket_column(target.bucket_width),
       tallybook.bucket_bound(target.bucket_width, since), tallybook.bucket_bound(target.bucket_width, until));
     targets := targets || target.name;
-    bounds := bounds || greatest(since, target.covered_from);
+    bounds := bounds || quote_literal(greatest(since, target.covered_from));
   end loop;
   if targets is null then
     return 0;
@@ -1139,7 +1232,7 @@ COMMENT ON COLUMN tallybook.rollup.covered_from IS 'From this UTC day on the rol
 
 COMMENT ON COLUMN tallybook.rollup.reads_raw IS 'Whether the now-view still has its raw arm.';
 
-CREATE FUNCTION tallybook.sum_statement(contributions text, others text, names text[], since timestamp with time zone[], until timestamp with time zone) RETURNS text
+CREATE FUNCTION tallybook.sum_statement(contributions text, others text, names text[], since text[], until timestamp with time zone) RETURNS text
     LANGUAGE sql STABLE
     SET search_path TO 'pg_catalog', 'pg_temp'
     SET "DateStyle" TO 'ISO'
@@ -1151,9 +1244,9 @@ CREATE FUNCTION tallybook.sum_statement(contributions text, others text, names t
         group by 1, %3$s
         having %9$s
         on conflict (%10$s) do update set %11$s
-        returning r.ctid, (%12$s) as is_empty)'::text, rollup.name, tallybook.bucket_column(rollup.bucket_width), array_to_string(rollup.dimensions, ', '::text), array_to_string(tallybook.measures(), ', '::text), tallybook.bucket_expression(rollup.bucket_width, 'c.bucket_start'::text), tallybook.each('sum(c.{})'::text, tallybook.measures()), quote_literal(wanted.lower_bound), quote_literal(sum_statement.until), tallybook.each('sum(c.{}) <> 0'::text, tallybook.measures(), ' or '::text), array_to_string((ARRAY[rollup.dimensions[1], tallybook.bucket_column(rollup.bucket_width)] || rollup.dimensions[2:]), ', '::text), tallybook.each('{} = r.{} + excluded.{}'::text, tallybook.measures()), tallybook.each('r.{} = 0'::text, tallybook.measures(), ' and '::text)), ', '::text)) || string_agg(format('select %1$L as rollup, count(*) as touched, coalesce(array_agg(ctid) filter (where is_empty), ''{}'') as emptied from %1$s'::text, rollup.name), ' union all '::text)), (('with '::text || rtrim(sum_statement.others, ', '::text)) || ' select null::text as rollup, 0::bigint as touched, null::tid[] as emptied where false'::text)) AS "coalesce" FROM (UNNEST(sum_statement.names, sum_statement.since) wanted(name, lower_bound) JOIN tallybook.rollup USING (name)));
+        returning r.ctid, (%12$s) as is_empty)'::text, rollup.name, tallybook.bucket_column(rollup.bucket_width), array_to_string(rollup.dimensions, ', '::text), array_to_string(tallybook.measures(), ', '::text), tallybook.bucket_expression(rollup.bucket_width, 'c.bucket_start'::text), tallybook.each('sum(c.{})'::text, tallybook.measures()), wanted.lower_bound, quote_literal(sum_statement.until), tallybook.each('sum(c.{}) <> 0'::text, tallybook.measures(), ' or '::text), array_to_string((ARRAY[rollup.dimensions[1], tallybook.bucket_column(rollup.bucket_width)] || rollup.dimensions[2:]), ', '::text), tallybook.each('{} = r.{} + excluded.{}'::text, tallybook.measures()), tallybook.each('r.{} = 0'::text, tallybook.measures(), ' and '::text)), ', '::text)) || string_agg(format('select %1$L as rollup, count(*) as touched, coalesce(array_agg(ctid) filter (where is_empty), ''{}'') as emptied from %1$s'::text, rollup.name), ' union all '::text)), (('with '::text || rtrim(sum_statement.others, ', '::text)) || ' select null::text as rollup, 0::bigint as touched, null::tid[] as emptied where false'::text)) AS "coalesce" FROM (UNNEST(sum_statement.names, sum_statement.since) wanted(name, lower_bound) JOIN tallybook.rollup USING (name)));
 
-COMMENT ON FUNCTION tallybook.sum_statement(contributions text, others text, names text[], since timestamp with time zone[], until timestamp with time zone) IS 'SQL: adds contributions to rollups, in one statement.';
+COMMENT ON FUNCTION tallybook.sum_statement(contributions text, others text, names text[], since text[], until timestamp with time zone) IS 'SQL: adds contributions to rollups, in one statement.';
 
 CREATE FUNCTION tallybook.task_usage_rollup_lag_seconds() RETURNS double precision
     LANGUAGE sql STABLE SECURITY DEFINER
@@ -1872,6 +1965,8 @@ REVOKE ALL ON FUNCTION tallybook.contribution() FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION tallybook.create_rollup(rollup_name text, bucket_width interval, dimensions text[]) FROM PUBLIC;
 
+REVOKE ALL ON FUNCTION tallybook.define_fold() FROM PUBLIC;
+
 REVOKE ALL ON FUNCTION tallybook.define_now_view(rollup_name text) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION tallybook.drop_rollup(rollup_name text) FROM PUBLIC;
@@ -1884,9 +1979,13 @@ REVOKE ALL ON FUNCTION tallybook.finite(measure numeric) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION tallybook.fold(batches_max integer, batch_rows bigint) FROM PUBLIC;
 
+REVOKE ALL ON FUNCTION tallybook.fold_everything(low xid8, opened xid8[]) FROM PUBLIC;
+
 REVOKE ALL ON FUNCTION tallybook.fold_lock_key() FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION tallybook.fold_lock_holder() FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION tallybook.fold_tasks(low xid8, opened xid8[], chosen uuid[]) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION tallybook.happened_in(since timestamp with time zone, until timestamp with time zone) FROM PUBLIC;
 
@@ -1938,7 +2037,7 @@ REVOKE ALL ON FUNCTION tallybook.rollup_task_usage_daily_window(p_from timestamp
 
 REVOKE ALL ON FUNCTION tallybook.settle_views() FROM PUBLIC;
 
-REVOKE ALL ON FUNCTION tallybook.sum_statement(contributions text, others text, names text[], since timestamp with time zone[], until timestamp with time zone) FROM PUBLIC;
+REVOKE ALL ON FUNCTION tallybook.sum_statement(contributions text, others text, names text[], since text[], until timestamp with time zone) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION tallybook.task_usage_rollup_lag_seconds() FROM PUBLIC;
 

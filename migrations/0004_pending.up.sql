@@ -191,20 +191,20 @@ declare
       return query %s;
     end $body$
   $function$;
-  by_lookup constant text := 'set enable_nestloop = off set enable_mergejoin = off set enable_seqscan = off set enable_sort = off';
+  by_lookup constant text := 'set enable_nestloop = off set enable_mergejoin = off set enable_seqscan = off set enable_sort = off set plan_cache_mode = force_generic_plan';
   sql text;
   form text;
 begin
   foreach form in array array['lookup', 'join', 'tasks'] loop
     sql := case form
       when 'lookup' then format(all_changes, 'pending_by_lookup', by_lookup, template, unmoved)
-      when 'join' then format(all_changes, 'pending_by_join', 'set enable_seqscan = on', template, unmoved)
+      when 'join' then format(all_changes, 'pending_by_join', 'set enable_seqscan = on set plan_cache_mode = force_custom_plan', template, unmoved)
       else format(some_tasks, by_lookup, template)
     end;
     sql := replace(sql, '{keyed_now}', case form when 'tasks' then keyed_then else keyed_now end);
     sql := replace(sql, '{keyed_then}', case form when 'tasks' then 'task_now' else 'task_then' end);
     sql := replace(sql, '{moved_along}', case form when 'tasks' then '' else moved_along end);
-    sql := replace(sql, '{chosen}', case form when 'tasks' then '{waiting} and task_id = any (chosen)' else '{waiting}' end);
+    sql := replace(sql, '{chosen}', case form when 'tasks' then '{waiting} and task_id in (select unnest(chosen))' else '{waiting}' end);
     sql := replace(sql, '{waiting}', '(xid >= low or xid = any (opened))');
     sql := replace(sql, '{lookup}', case form when 'join' then '' else 'offset 0' end);
     sql := replace(sql, '{usage_image}', tallybook.usage_image('r'));

@@ -135,8 +135,9 @@ comment on function tallybook.happened_in is
   'SQL: a condition on happened_at, which finds the index on created_at, for the rows whose buckets lie in whole UTC days, [since, until).';
 
 -- Sums for every rollup in one statement. `contributions` is SQL that gives (at least) the columns of tallybook.contribution; `others` are more parts of the
--- same statement. Each rollup takes those from its own bound on: [since, until). Gives a row for each rollup: rows touched, and those that came out empty.
-create function tallybook.sum_statement(contributions text, others text, names text[], since timestamptz[], until timestamptz) returns text
+-- same statement. Each rollup takes those from its own bound on: [since, until), where `since` is SQL, too. Gives a row for each rollup: rows touched, and
+-- those that came out empty.
+create function tallybook.sum_statement(contributions text, others text, names text[], since text[], until timestamptz) returns text
   language sql stable set search_path = pg_catalog, pg_temp set datestyle = 'ISO'
   return (
     select coalesce('with contributions as (' || contributions || '), ' || others || string_agg(format($sql$
@@ -154,7 +155,7 @@ create function tallybook.sum_statement(contributions text, others text, names t
       array_to_string(tallybook.measures(), ', '),
       tallybook.bucket_expression(bucket_width, 'c.bucket_start'),
       tallybook.each('sum(c.{})', tallybook.measures()),
-      quote_literal(lower_bound),
+      lower_bound,
       quote_literal(until),
       tallybook.each('sum(c.{}) <> 0', tallybook.measures(), ' or '),
       array_to_string(array[dimensions[1], tallybook.bucket_column(bucket_width)] || dimensions[2:], ', '),
@@ -188,18 +189,22 @@ comment on function tallybook.execute_sums is
 
 -- Fold -------------------------------------------------------------------------------------------------------------------------------------------
 
-create function tallybook.fold(batches_max integer, batch_rows bigint) returns bigint
-  language plpgsql security definer set search_path = pg_catalog, pg_temp set lock_timeout = '5s' set jit = off set enable_seqscan = off as $$
+-- The statements that fold, as functions: a session plans each of them once. Whoever declares a rollup defines them anew.
+create function tallybook.define_fold() returns void
+  language plpgsql set search_path = pg_catalog, pg_temp as $generator$
 declare
-  started constant timestamptz := clock_timestamp();
-  names text[];
-  bounds timestamptz[];
-  low xid8;
-  opened xid8[];
-  chosen uuid[];
-  waiting bigint;
-  touched bigint := 0;
-  everything constant text := $statement$
+  names constant text[] := array(select name from tallybook.rollup order by name);
+  bounds constant text[] := array(select format('(select covered_from from tallybook.rollup where name = %L)', name) from tallybook.rollup order by name);
+  definition constant text := $function$
+    create or replace function tallybook.%s returns table (rollup text, touched bigint, emptied tid[])
+      language plpgsql security definer set search_path = pg_catalog, pg_temp set jit = off set enable_seqscan = off set plan_cache_mode = force_generic_plan as $body$
+    #variable_conflict use_column
+    begin
+      return query %s;
+    end $body$
+  $function$;
+begin
+  execute format(definition, 'fold_everything(low xid8, opened xid8[])', tallybook.sum_statement('select * from tallybook.pending()', $statement$
     folded_usage as (delete from tallybook.usage_change where xid >= $1 or xid = any ($2)),
     folded_tasks as (delete from tallybook.task_change where xid >= $1 or xid = any ($2)),
     folded_agents as (delete from tallybook.agent_change where xid >= $1 or xid = any ($2)),
@@ -208,10 +213,25 @@ declare
       insert into tallybook.fold_mark (id, floor, open, writer)
       select coalesce(max(id), 0) + 1, pg_snapshot_xmax(pg_current_snapshot()),
         array(select pg_snapshot_xip(pg_current_snapshot())) || pg_current_xact_id(), '0'
-      from tallybook.fold_mark),$statement$;
-  of_tasks constant text := $statement$
-    folded_usage as (delete from tallybook.usage_change where (xid >= $1 or xid = any ($2)) and task_id = any ($3)),
-    folded_tasks as (delete from tallybook.task_change where (xid >= $1 or xid = any ($2)) and task_id = any ($3)),$statement$;
+      from tallybook.fold_mark),$statement$, names, bounds, 'infinity'));
+  comment on function tallybook.fold_everything is 'Adds what is pending to every rollup, removes the change rows that it came from, and marks that: one statement.';
+  execute format(definition, 'fold_tasks(low xid8, opened xid8[], chosen uuid[])', tallybook.sum_statement('select * from tallybook.pending_of_tasks($1, $2, $3)', $statement$
+    folded_usage as (delete from tallybook.usage_change where (xid >= $1 or xid = any ($2)) and task_id in (select unnest($3))),
+    folded_tasks as (delete from tallybook.task_change where (xid >= $1 or xid = any ($2)) and task_id in (select unnest($3))),$statement$, names, bounds, 'infinity'));
+  comment on function tallybook.fold_tasks is 'Adds what is pending of some tasks alone to every rollup, and removes the change rows that it came from: one statement.';
+end $generator$;
+comment on function tallybook.define_fold is 'Makes the functions that fold into the rollups that are declared.';
+select tallybook.define_fold();
+
+create function tallybook.fold(batches_max integer, batch_rows bigint) returns bigint
+  language plpgsql security definer set search_path = pg_catalog, pg_temp set lock_timeout = '5s' set jit = off set enable_seqscan = off as $$
+declare
+  started constant timestamptz := clock_timestamp();
+  low xid8;
+  opened xid8[];
+  chosen uuid[];
+  waiting bigint;
+  touched bigint := 0;
 begin
   perform tallybook.require_alone();
   if not pg_try_advisory_xact_lock(tallybook.fold_lock_key()) then
@@ -225,7 +245,6 @@ begin
     return 0;
   end if;
   perform tallybook.lock_sources();
-  select array_agg(name), array_agg(covered_from) into names, bounds from tallybook.rollup;
 
   for batch in 1 .. batches_max loop
     select * into low, opened from tallybook.mark();
@@ -240,15 +259,13 @@ begin
         where task_id is not null);
     end if;
     if chosen = '{}' then
-      touched := touched + tallybook.execute_sums(
-        tallybook.sum_statement('select * from tallybook.pending()', everything, names, bounds, 'infinity'), low, opened);
+      touched := touched + tallybook.execute_sums('select * from tallybook.fold_everything($1, $2)', low, opened);
       -- valid only where it was written: see fold_mark.writer
       delete from tallybook.fold_mark where id < (select max(id) from tallybook.fold_mark);
       update tallybook.fold_mark set writer = xmin where id = (select max(id) from tallybook.fold_mark);
       exit;
     end if;
-    touched := touched + tallybook.execute_sums(
-      tallybook.sum_statement('select * from tallybook.pending_of_tasks($1, $2, $3)', of_tasks, names, bounds, 'infinity'), low, opened, chosen);
+    touched := touched + tallybook.execute_sums('select * from tallybook.fold_tasks($1, $2, $3)', low, opened, chosen);
   end loop;
 
   update tallybook.fold_state
@@ -274,7 +291,7 @@ declare
   target record;
   key constant text := 'bucket_start, workspace_id, runtime_id, agent_id, project_id, provider collate "C" as provider, model collate "C" as model';
   targets text[];
-  bounds timestamptz[];
+  bounds text[];
 begin
   for target in select * from tallybook.rollup where name = any (names) loop
     -- a range that adjoins the coverage extends it; other uncovered days are left alone
@@ -285,7 +302,7 @@ begin
     execute format('delete from tallybook.%1$I where %2$s >= %3$s and %2$s < %4$s', target.name, tallybook.bucket_column(target.bucket_width),
       tallybook.bucket_bound(target.bucket_width, since), tallybook.bucket_bound(target.bucket_width, until));
     targets := targets || target.name;
-    bounds := bounds || greatest(since, target.covered_from);
+    bounds := bounds || quote_literal(greatest(since, target.covered_from));
   end loop;
   if targets is null then
     return 0;
@@ -469,6 +486,7 @@ begin
   execute format('alter table tallybook.%s replica identity full', rollup_name);
   execute format('comment on table tallybook.%s is %L', rollup_name,
     'Sums of raw usage, as far as it is covered and folded. Written by fold, backfill and rebuild alone; read the _now view.');
+  perform tallybook.define_fold();
   perform tallybook.define_now_view(rollup_name);
 end $$;
 comment on function tallybook.create_rollup is 'Declares a rollup: its table, indexes and now-view are made, and fold and backfill keep it from now on.';
@@ -481,6 +499,7 @@ begin
   if not found then
     raise exception 'there is no rollup %', quote_nullable(rollup_name) using errcode = 'undefined_table';
   end if;
+  perform tallybook.define_fold();
   execute format('drop view tallybook.%s_now', rollup_name);
   execute format('drop table tallybook.%s', rollup_name);
 end $$;
