@@ -1,7 +1,11 @@
-//! Reading a runtime's last 90 days: through the now-view, from the bare rollup, from raw.
+//! Reading a runtime's last 90 days: through the now-view, from the bare rollup, from raw; as SQL, and as a whole HTTP answer.
 use crate::data::RUNTIME;
 use crate::{in_turns, report};
 use sqlx::{AssertSqlSafe, Executor, PgPool};
+use tallybook::access::{self, Scope};
+use tallybook::clock::Clock;
+use tallybook::config::Place;
+use tallybook::service::{Service, Settings};
 use tallybook::testing::TestDatabase;
 
 const RAW: &str = "select (u.created_at at time zone 'UTC')::date, u.provider, u.model, sum(u.input_tokens), sum(u.output_tokens), sum(u.cache_read_tokens),
@@ -24,6 +28,38 @@ pub(crate) async fn run(db: &TestDatabase) {
     report("90 days of a runtime from raw, against the now-view", ratio, "at least 100");
     let ratio = in_turns(async || read(&db.pool, &now_view).await, async || read(&db.pool, &bare).await).await;
     report("90 days of a runtime from the now-view, against the bare rollup, as SQL", ratio, "reported");
+    http(db).await;
+}
+
+/// The service answers from the now-view, and, in turns, from a view of the same name that shows the bare rollup.
+async fn http(db: &TestDatabase) {
+    const REQUESTS: usize = 200;
+    let now_view: String = sqlx::query_scalar("select pg_get_viewdef('tallybook.task_usage_daily_now'::regclass)")
+        .fetch_one(&db.pool)
+        .await
+        .unwrap();
+    let now_view = format!("create or replace view tallybook.task_usage_daily_now as {now_view}");
+    let bare = "create or replace view tallybook.task_usage_daily_now as select * from tallybook.task_usage_daily";
+    let reader = access::New { name: "bench".into(), workspace: None, scopes: vec![Scope::Read], expires_at: None };
+    let (token, _) = access::create(&db.pool, &Clock::system(), reader).await.unwrap();
+    let service = Service::start(Settings::new(Place::Url(Box::new(db.options())), ([127, 0, 0, 1], 0).into())).await.unwrap();
+    let url = format!("http://{}/v1/runtimes/{RUNTIME}/usage?days=90", service.address);
+    let agent: ureq::Agent = ureq::Agent::config_builder().build().into();
+    let ask = async |view: &str| {
+        db.pool.execute(AssertSqlSafe(view.to_owned())).await.unwrap();
+        let (agent, url, authorization) = (agent.clone(), url.clone(), format!("Bearer {}", token.reveal()));
+        let asking = move || {
+            for _ in 0..REQUESTS {
+                let mut answer = agent.get(&url).header("authorization", &authorization).call().unwrap();
+                let answer: serde_json::Value = answer.body_mut().read_json().unwrap();
+                assert_eq!(answer["items"].as_array().unwrap().len(), 180, "two models on each of 90 days");
+            }
+        };
+        tokio::task::spawn_blocking(asking).await.unwrap();
+    };
+    let ratio = in_turns(async || ask(&now_view).await, async || ask(bare).await).await;
+    report("90 days of a runtime from the now-view, against the bare rollup, as 200 HTTP answers", ratio, "at most 1.3");
+    service.stop().await.unwrap();
 }
 
 async fn read(pool: &PgPool, sql: &str) {
