@@ -37,7 +37,7 @@ async fn a_cut_connection_stores_all_or_nothing_and_a_retry_succeeds() {
 async fn a_database_that_is_away_is_reported_as_such_and_waited_for() {
     let database = database().await;
     let workspace = new_workspace(&database.pool).await;
-    let impatient = || PgPoolOptions::new().max_connections(1).acquire_timeout(Duration::from_millis(200));
+    let impatient = || PgPoolOptions::new().max_connections(1).acquire_timeout(Duration::from_secs(3));
     let pool = impatient().connect_lazy_with(database.options());
     let tracker = TaskTracker::new();
     let ingest = Ingest::start(pool.clone(), Clock::system(), &tracker, Limits::default());

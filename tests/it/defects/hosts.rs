@@ -91,6 +91,8 @@ async fn r34_foreign_keys_of_every_kind_lose_nothing() {
             format!("{task}, add foreign key (issue_id) references issue on delete cascade, alter runtime_id set default the('runtime 3'),
                 add foreign key (runtime_id) references agent_runtime on delete set default"),
         ] {
+            let (_db, mut conn) = folded_world(capture).await;
+            run(&mut conn, &keys).await;
             for delete in [
                 "delete from agent_runtime where id = the('runtime 1')",
                 "delete from issue where id = the('issue 1')",
@@ -98,8 +100,8 @@ async fn r34_foreign_keys_of_every_kind_lose_nothing() {
                 "begin; update task_usage set input_tokens = 1; delete from agent_task_queue where id = the('task 1'); update task_usage set output_tokens = 2; commit",
                 "delete from workspace where id = the('workspace 1')",
             ] {
-                let (_db, mut conn) = folded_world(capture).await;
-                run(&mut conn, &keys).await;
+                reset(&mut conn).await;
+                run(&mut conn, FOLD).await;
                 // the agent, the issue and the runtime of one task are of different workspaces
                 run(&mut conn, "update agent_task_queue set issue_id = the('issue 2'), runtime_id = the('runtime 1') where id = the('task 1')").await;
                 run(&mut conn, delete).await;
