@@ -106,6 +106,12 @@ CREATE FUNCTION tallybook.bucket_expression(width interval, quarter_hour text) R
 
 COMMENT ON FUNCTION tallybook.bucket_expression(width interval, quarter_hour text) IS 'SQL: the bucket of a quarter hour.';
 
+CREATE FUNCTION tallybook.canonical_key(image text) RETURNS text
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    RETURN format('%1$s.task_id, tallybook.provider_key(%1$s.provider collate "C") as provider, tallybook.name_key(%1$s.model collate "C") as model, tallybook.bucket(%1$s.happened_at) as bucket_start'::text, image);
+
+COMMENT ON FUNCTION tallybook.canonical_key(image text) IS 'SQL: the task and the canonical key parts of a usage_key_image.';
+
 CREATE FUNCTION tallybook.capture_agent() RETURNS trigger
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
@@ -177,15 +183,15 @@ CREATE FUNCTION tallybook.capture_usage() RETURNS trigger
     begin
       
       if tg_op = 'INSERT' then
-        insert into tallybook.usage_change (task_id, provider, model, bucket_start, input_tokens, output_tokens, cache_read_tokens, cache_write_tokens, cache_write_1h_tokens, cost_usd_ticks, event_count) select r.task_id as task_id, tallybook.provider_key(r.provider::text collate "C") as provider, tallybook.name_key(r.model::text collate "C") as model, tallybook.bucket(r.created_at) as bucket_start, coalesce(r.input_tokens, 0)::numeric as input_tokens, coalesce(r.output_tokens, 0)::numeric as output_tokens, coalesce(r.cache_read_tokens, 0)::numeric as cache_read_tokens, coalesce(r.cache_write_tokens, 0)::numeric as cache_write_tokens, coalesce(r.cache_write_1h_tokens, 0)::numeric as cache_write_1h_tokens, r.cost_usd_ticks::numeric as cost_usd_ticks, 1 from new_rows r;
+        insert into tallybook.usage_change (task_id, provider, model, happened_at, input_tokens, output_tokens, cache_read_tokens, cache_write_tokens, cache_write_1h_tokens, cost_usd_ticks, event_count) select r.task_id as task_id, r.provider::text as provider, r.model::text as model, r.created_at as happened_at, coalesce(r.input_tokens, 0)::numeric as input_tokens, coalesce(r.output_tokens, 0)::numeric as output_tokens, coalesce(r.cache_read_tokens, 0)::numeric as cache_read_tokens, coalesce(r.cache_write_tokens, 0)::numeric as cache_write_tokens, coalesce(r.cache_write_1h_tokens, 0)::numeric as cache_write_1h_tokens, r.cost_usd_ticks::numeric as cost_usd_ticks, 1 from new_rows r;
       elsif tg_op = 'DELETE' then
-        insert into tallybook.usage_change (task_id, provider, model, bucket_start, input_tokens, output_tokens, cache_read_tokens, cache_write_tokens, cache_write_1h_tokens, cost_usd_ticks, event_count) select r.task_id as task_id, tallybook.provider_key(r.provider::text collate "C") as provider, tallybook.name_key(r.model::text collate "C") as model, tallybook.bucket(r.created_at) as bucket_start, -coalesce(r.input_tokens, 0)::numeric, -coalesce(r.output_tokens, 0)::numeric, -coalesce(r.cache_read_tokens, 0)::numeric, -coalesce(r.cache_write_tokens, 0)::numeric, -coalesce(r.cache_write_1h_tokens, 0)::numeric, -r.cost_usd_ticks::numeric, -1 from old_rows r;
+        insert into tallybook.usage_change (task_id, provider, model, happened_at, input_tokens, output_tokens, cache_read_tokens, cache_write_tokens, cache_write_1h_tokens, cost_usd_ticks, event_count) select r.task_id as task_id, r.provider::text as provider, r.model::text as model, r.created_at as happened_at, -coalesce(r.input_tokens, 0)::numeric, -coalesce(r.output_tokens, 0)::numeric, -coalesce(r.cache_read_tokens, 0)::numeric, -coalesce(r.cache_write_tokens, 0)::numeric, -coalesce(r.cache_write_1h_tokens, 0)::numeric, -r.cost_usd_ticks::numeric, -1 from old_rows r;
       else
         -- both images of every row, summed where they share a key; nothing where nothing changed
-        insert into tallybook.usage_change (task_id, provider, model, bucket_start, input_tokens, output_tokens, cache_read_tokens, cache_write_tokens, cache_write_1h_tokens, cost_usd_ticks, event_count)
-        select i.task_id, i.provider, i.model, i.bucket_start, sum(i.sign * i.input_tokens), sum(i.sign * i.output_tokens), sum(i.sign * i.cache_read_tokens), sum(i.sign * i.cache_write_tokens), sum(i.sign * i.cache_write_1h_tokens), sum(i.sign * i.cost_usd_ticks), sum(i.sign)
-        from (select 1 as sign, r.task_id as task_id, tallybook.provider_key(r.provider::text collate "C") as provider, tallybook.name_key(r.model::text collate "C") as model, tallybook.bucket(r.created_at) as bucket_start, coalesce(r.input_tokens, 0)::numeric as input_tokens, coalesce(r.output_tokens, 0)::numeric as output_tokens, coalesce(r.cache_read_tokens, 0)::numeric as cache_read_tokens, coalesce(r.cache_write_tokens, 0)::numeric as cache_write_tokens, coalesce(r.cache_write_1h_tokens, 0)::numeric as cache_write_1h_tokens, r.cost_usd_ticks::numeric as cost_usd_ticks from new_rows r union all select -1, r.task_id as task_id, tallybook.provider_key(r.provider::text collate "C") as provider, tallybook.name_key(r.model::text collate "C") as model, tallybook.bucket(r.created_at) as bucket_start, coalesce(r.input_tokens, 0)::numeric as input_tokens, coalesce(r.output_tokens, 0)::numeric as output_tokens, coalesce(r.cache_read_tokens, 0)::numeric as cache_read_tokens, coalesce(r.cache_write_tokens, 0)::numeric as cache_write_tokens, coalesce(r.cache_write_1h_tokens, 0)::numeric as cache_write_1h_tokens, r.cost_usd_ticks::numeric as cost_usd_ticks from old_rows r) i
-        group by i.task_id, i.provider, i.model, i.bucket_start, i.cost_usd_ticks is null
+        insert into tallybook.usage_change (task_id, provider, model, happened_at, input_tokens, output_tokens, cache_read_tokens, cache_write_tokens, cache_write_1h_tokens, cost_usd_ticks, event_count)
+        select i.task_id, i.provider, i.model, i.happened_at, sum(i.sign * i.input_tokens), sum(i.sign * i.output_tokens), sum(i.sign * i.cache_read_tokens), sum(i.sign * i.cache_write_tokens), sum(i.sign * i.cache_write_1h_tokens), sum(i.sign * i.cost_usd_ticks), sum(i.sign)
+        from (select 1 as sign, r.task_id as task_id, r.provider::text as provider, r.model::text as model, r.created_at as happened_at, coalesce(r.input_tokens, 0)::numeric as input_tokens, coalesce(r.output_tokens, 0)::numeric as output_tokens, coalesce(r.cache_read_tokens, 0)::numeric as cache_read_tokens, coalesce(r.cache_write_tokens, 0)::numeric as cache_write_tokens, coalesce(r.cache_write_1h_tokens, 0)::numeric as cache_write_1h_tokens, r.cost_usd_ticks::numeric as cost_usd_ticks from new_rows r union all select -1, r.task_id as task_id, r.provider::text as provider, r.model::text as model, r.created_at as happened_at, coalesce(r.input_tokens, 0)::numeric as input_tokens, coalesce(r.output_tokens, 0)::numeric as output_tokens, coalesce(r.cache_read_tokens, 0)::numeric as cache_read_tokens, coalesce(r.cache_write_tokens, 0)::numeric as cache_write_tokens, coalesce(r.cache_write_1h_tokens, 0)::numeric as cache_write_1h_tokens, r.cost_usd_ticks::numeric as cost_usd_ticks from old_rows r) i
+        group by i.task_id, i.provider, i.model, i.happened_at, i.cost_usd_ticks is null
         having sum(i.sign) <> 0 or sum(i.sign * i.cost_usd_ticks) <> 0 or sum(i.sign * i.input_tokens) <> 0 or sum(i.sign * i.output_tokens) <> 0 or sum(i.sign * i.cache_read_tokens) <> 0 or sum(i.sign * i.cache_write_tokens) <> 0 or sum(i.sign * i.cache_write_1h_tokens) <> 0;
       end if;
       return null;
@@ -200,7 +206,7 @@ CREATE FUNCTION tallybook.capture_usage_by(form text) RETURNS void
     AS $_$
 declare
   counts constant text[] := tallybook.token_measures();
-  columns constant text := 'task_id, provider, model, bucket_start, ' || array_to_string(counts, ', ') || ', cost_usd_ticks, event_count';
+  columns constant text := 'task_id, provider, model, happened_at, ' || array_to_string(counts, ', ') || ', cost_usd_ticks, event_count';
 begin
   if form is null or form not in ('statement', 'row') then
     raise exception 'usage is captured by ''statement'' or by ''row'', not by %', quote_nullable(form) using errcode = 'invalid_parameter_value';
@@ -225,9 +231,9 @@ begin
       else
         -- both images of every row, summed where they share a key; nothing where nothing changed
         insert into tallybook.usage_change (%1$s)
-        select i.task_id, i.provider, i.model, i.bucket_start, %5$s, sum(i.sign * i.cost_usd_ticks), sum(i.sign)
+        select i.task_id, i.provider, i.model, i.happened_at, %5$s, sum(i.sign * i.cost_usd_ticks), sum(i.sign)
         from (select 1 as sign, %2$s from new_rows r union all select -1, %2$s from old_rows r) i
-        group by i.task_id, i.provider, i.model, i.bucket_start, i.cost_usd_ticks is null
+        group by i.task_id, i.provider, i.model, i.happened_at, i.cost_usd_ticks is null
         having sum(i.sign) <> 0 or sum(i.sign * i.cost_usd_ticks) <> 0 or %6$s;
       end if;$body$,
       columns,
@@ -279,9 +285,9 @@ COMMENT ON FUNCTION tallybook.capture_usage_by(form text) IS 'Installs the captu
 CREATE FUNCTION tallybook.contribution() RETURNS TABLE(happened_at timestamp with time zone, task_id uuid, issue_id uuid, bucket_start timestamp with time zone, workspace_id uuid, runtime_id uuid, agent_id uuid, project_id uuid, provider text, model text, input_tokens numeric, output_tokens numeric, cache_read_tokens numeric, cache_write_tokens numeric, cache_write_1h_tokens numeric, cost_usd_ticks numeric, uncosted_input_tokens numeric, uncosted_output_tokens numeric, uncosted_cache_read_tokens numeric, uncosted_cache_write_tokens numeric, uncosted_cache_write_1h_tokens numeric, event_count bigint)
     LANGUAGE sql STABLE
     AS $$
-        select u.happened_at, u.task_id, t.issue_id, u.bucket_start, a.workspace_id, t.runtime_id, t.agent_id, i.project_id, u.provider, u.model,
-          u.input_tokens, u.output_tokens, u.cache_read_tokens, u.cache_write_tokens, u.cache_write_1h_tokens, coalesce(u.cost_usd_ticks, 0), case when u.cost_usd_ticks is null then u.input_tokens else 0 end, case when u.cost_usd_ticks is null then u.output_tokens else 0 end, case when u.cost_usd_ticks is null then u.cache_read_tokens else 0 end, case when u.cost_usd_ticks is null then u.cache_write_tokens else 0 end, case when u.cost_usd_ticks is null then u.cache_write_1h_tokens else 0 end, 1::bigint
-        from (select u.created_at as happened_at, u.task_id as task_id, tallybook.provider_key(u.provider::text collate "C") as provider, tallybook.name_key(u.model::text collate "C") as model, tallybook.bucket(u.created_at) as bucket_start, coalesce(u.input_tokens, 0)::numeric as input_tokens, coalesce(u.output_tokens, 0)::numeric as output_tokens, coalesce(u.cache_read_tokens, 0)::numeric as cache_read_tokens, coalesce(u.cache_write_tokens, 0)::numeric as cache_write_tokens, coalesce(u.cache_write_1h_tokens, 0)::numeric as cache_write_1h_tokens, u.cost_usd_ticks::numeric as cost_usd_ticks from public.task_usage u) u
+        select u.happened_at, u.task_id, t.issue_id, tallybook.bucket(u.happened_at), a.workspace_id, t.runtime_id, t.agent_id, i.project_id,
+          tallybook.provider_key(u.provider collate "C"), tallybook.name_key(u.model collate "C"), u.input_tokens, u.output_tokens, u.cache_read_tokens, u.cache_write_tokens, u.cache_write_1h_tokens, coalesce(u.cost_usd_ticks, 0), case when u.cost_usd_ticks is null then u.input_tokens else 0 end, case when u.cost_usd_ticks is null then u.output_tokens else 0 end, case when u.cost_usd_ticks is null then u.cache_read_tokens else 0 end, case when u.cost_usd_ticks is null then u.cache_write_tokens else 0 end, case when u.cost_usd_ticks is null then u.cache_write_1h_tokens else 0 end, 1::bigint
+        from (select u.task_id as task_id, u.provider::text as provider, u.model::text as model, u.created_at as happened_at, coalesce(u.input_tokens, 0)::numeric as input_tokens, coalesce(u.output_tokens, 0)::numeric as output_tokens, coalesce(u.cache_read_tokens, 0)::numeric as cache_read_tokens, coalesce(u.cache_write_tokens, 0)::numeric as cache_write_tokens, coalesce(u.cache_write_1h_tokens, 0)::numeric as cache_write_1h_tokens, u.cost_usd_ticks::numeric as cost_usd_ticks from public.task_usage u) u
         join public.agent_task_queue t on t.id = u.task_id
         join public.agent a on a.id = t.agent_id
         left join public.issue i on i.id = t.issue_id
@@ -761,7 +767,7 @@ CREATE FUNCTION tallybook.pending_by_join(low xid8, opened xid8[]) RETURNS SETOF
     with
       -- what was captured and is not folded
       usage_changes as materialized (
-        select task_id, provider, model, bucket_start, input_tokens, output_tokens, cache_read_tokens, cache_write_tokens, cache_write_1h_tokens, cost_usd_ticks, event_count from tallybook.usage_change where (xid >= low or xid = any (opened))),
+        select c.task_id, tallybook.provider_key(c.provider collate "C") as provider, tallybook.name_key(c.model collate "C") as model, tallybook.bucket(c.happened_at) as bucket_start, input_tokens, output_tokens, cache_read_tokens, cache_write_tokens, cache_write_1h_tokens, cost_usd_ticks, event_count from tallybook.usage_change c where (xid >= low or xid = any (opened))),
       task_changes as materialized (
         select task_id, agent_id, runtime_id, issue_id, sign from tallybook.task_change where (xid >= low or xid = any (opened))),
       agent_changes as materialized (
@@ -777,7 +783,9 @@ CREATE FUNCTION tallybook.pending_by_join(low xid8, opened xid8[]) RETURNS SETOF
           cross join lateral (select id from public.agent_task_queue where issue_id = c.issue_id ) t),
       usage_now as materialized (
         select u.* from moved m
-        cross join lateral (select r.task_id as task_id, tallybook.provider_key(r.provider::text collate "C") as provider, tallybook.name_key(r.model::text collate "C") as model, tallybook.bucket(r.created_at) as bucket_start, coalesce(r.input_tokens, 0)::numeric as input_tokens, coalesce(r.output_tokens, 0)::numeric as output_tokens, coalesce(r.cache_read_tokens, 0)::numeric as cache_read_tokens, coalesce(r.cache_write_tokens, 0)::numeric as cache_write_tokens, coalesce(r.cache_write_1h_tokens, 0)::numeric as cache_write_1h_tokens, r.cost_usd_ticks::numeric as cost_usd_ticks, 1::bigint as event_count from public.task_usage r where r.task_id = m.task_id ) u),
+        cross join lateral (
+          select c.task_id, tallybook.provider_key(c.provider collate "C") as provider, tallybook.name_key(c.model collate "C") as model, tallybook.bucket(c.happened_at) as bucket_start, input_tokens, output_tokens, cache_read_tokens, cache_write_tokens, cache_write_1h_tokens, cost_usd_ticks, 1::bigint as event_count
+          from (select r.task_id as task_id, r.provider::text as provider, r.model::text as model, r.created_at as happened_at, coalesce(r.input_tokens, 0)::numeric as input_tokens, coalesce(r.output_tokens, 0)::numeric as output_tokens, coalesce(r.cache_read_tokens, 0)::numeric as cache_read_tokens, coalesce(r.cache_write_tokens, 0)::numeric as cache_write_tokens, coalesce(r.cache_write_1h_tokens, 0)::numeric as cache_write_1h_tokens, r.cost_usd_ticks::numeric as cost_usd_ticks from public.task_usage r where r.task_id = m.task_id ) c) u),
       task_now as materialized (
         select s.task_id, t.agent_id, t.runtime_id, t.issue_id
         from (select task_id from usage_changes union select task_id from task_changes) s
@@ -832,7 +840,7 @@ CREATE FUNCTION tallybook.pending_by_join(low xid8, opened xid8[]) RETURNS SETOF
         return query 
     select d.bucket_start, a.workspace_id, t.runtime_id, t.agent_id, i.project_id, d.provider, d.model, sum(d.input_tokens) as input_tokens, sum(d.output_tokens) as output_tokens, sum(d.cache_read_tokens) as cache_read_tokens, sum(d.cache_write_tokens) as cache_write_tokens, sum(d.cache_write_1h_tokens) as cache_write_1h_tokens, coalesce(sum(d.cost_usd_ticks), 0) as cost_usd_ticks, coalesce(sum(d.input_tokens) filter (where d.cost_usd_ticks is null), 0) as uncosted_input_tokens, coalesce(sum(d.output_tokens) filter (where d.cost_usd_ticks is null), 0) as uncosted_output_tokens, coalesce(sum(d.cache_read_tokens) filter (where d.cost_usd_ticks is null), 0) as uncosted_cache_read_tokens, coalesce(sum(d.cache_write_tokens) filter (where d.cost_usd_ticks is null), 0) as uncosted_cache_write_tokens, coalesce(sum(d.cache_write_1h_tokens) filter (where d.cost_usd_ticks is null), 0) as uncosted_cache_write_1h_tokens, sum(d.event_count)::bigint as event_count
     from (
-      select task_id, provider, model, bucket_start, input_tokens, output_tokens, cache_read_tokens, cache_write_tokens, cache_write_1h_tokens, cost_usd_ticks, event_count from tallybook.usage_change where (xid >= low or xid = any (opened)) ) d
+      select c.task_id, tallybook.provider_key(c.provider collate "C") as provider, tallybook.name_key(c.model collate "C") as model, tallybook.bucket(c.happened_at) as bucket_start, input_tokens, output_tokens, cache_read_tokens, cache_write_tokens, cache_write_1h_tokens, cost_usd_ticks, event_count from tallybook.usage_change c where (xid >= low or xid = any (opened)) ) d
     cross join lateral (select agent_id, runtime_id, issue_id from public.agent_task_queue where id = d.task_id ) t
         cross join lateral (select workspace_id from public.agent where id = t.agent_id ) a
         left join lateral (select project_id from public.issue where id = t.issue_id ) i on true
@@ -860,7 +868,7 @@ CREATE FUNCTION tallybook.pending_by_lookup(low xid8, opened xid8[]) RETURNS SET
     with
       -- what was captured and is not folded
       usage_changes as materialized (
-        select task_id, provider, model, bucket_start, input_tokens, output_tokens, cache_read_tokens, cache_write_tokens, cache_write_1h_tokens, cost_usd_ticks, event_count from tallybook.usage_change where (xid >= low or xid = any (opened))),
+        select c.task_id, tallybook.provider_key(c.provider collate "C") as provider, tallybook.name_key(c.model collate "C") as model, tallybook.bucket(c.happened_at) as bucket_start, input_tokens, output_tokens, cache_read_tokens, cache_write_tokens, cache_write_1h_tokens, cost_usd_ticks, event_count from tallybook.usage_change c where (xid >= low or xid = any (opened))),
       task_changes as materialized (
         select task_id, agent_id, runtime_id, issue_id, sign from tallybook.task_change where (xid >= low or xid = any (opened))),
       agent_changes as materialized (
@@ -876,7 +884,9 @@ CREATE FUNCTION tallybook.pending_by_lookup(low xid8, opened xid8[]) RETURNS SET
           cross join lateral (select id from public.agent_task_queue where issue_id = c.issue_id offset 0) t),
       usage_now as materialized (
         select u.* from moved m
-        cross join lateral (select r.task_id as task_id, tallybook.provider_key(r.provider::text collate "C") as provider, tallybook.name_key(r.model::text collate "C") as model, tallybook.bucket(r.created_at) as bucket_start, coalesce(r.input_tokens, 0)::numeric as input_tokens, coalesce(r.output_tokens, 0)::numeric as output_tokens, coalesce(r.cache_read_tokens, 0)::numeric as cache_read_tokens, coalesce(r.cache_write_tokens, 0)::numeric as cache_write_tokens, coalesce(r.cache_write_1h_tokens, 0)::numeric as cache_write_1h_tokens, r.cost_usd_ticks::numeric as cost_usd_ticks, 1::bigint as event_count from public.task_usage r where r.task_id = m.task_id offset 0) u),
+        cross join lateral (
+          select c.task_id, tallybook.provider_key(c.provider collate "C") as provider, tallybook.name_key(c.model collate "C") as model, tallybook.bucket(c.happened_at) as bucket_start, input_tokens, output_tokens, cache_read_tokens, cache_write_tokens, cache_write_1h_tokens, cost_usd_ticks, 1::bigint as event_count
+          from (select r.task_id as task_id, r.provider::text as provider, r.model::text as model, r.created_at as happened_at, coalesce(r.input_tokens, 0)::numeric as input_tokens, coalesce(r.output_tokens, 0)::numeric as output_tokens, coalesce(r.cache_read_tokens, 0)::numeric as cache_read_tokens, coalesce(r.cache_write_tokens, 0)::numeric as cache_write_tokens, coalesce(r.cache_write_1h_tokens, 0)::numeric as cache_write_1h_tokens, r.cost_usd_ticks::numeric as cost_usd_ticks from public.task_usage r where r.task_id = m.task_id offset 0) c) u),
       task_now as materialized (
         select s.task_id, t.agent_id, t.runtime_id, t.issue_id
         from (select task_id from usage_changes union select task_id from task_changes) s
@@ -931,7 +941,7 @@ CREATE FUNCTION tallybook.pending_by_lookup(low xid8, opened xid8[]) RETURNS SET
         return query 
     select d.bucket_start, a.workspace_id, t.runtime_id, t.agent_id, i.project_id, d.provider, d.model, sum(d.input_tokens) as input_tokens, sum(d.output_tokens) as output_tokens, sum(d.cache_read_tokens) as cache_read_tokens, sum(d.cache_write_tokens) as cache_write_tokens, sum(d.cache_write_1h_tokens) as cache_write_1h_tokens, coalesce(sum(d.cost_usd_ticks), 0) as cost_usd_ticks, coalesce(sum(d.input_tokens) filter (where d.cost_usd_ticks is null), 0) as uncosted_input_tokens, coalesce(sum(d.output_tokens) filter (where d.cost_usd_ticks is null), 0) as uncosted_output_tokens, coalesce(sum(d.cache_read_tokens) filter (where d.cost_usd_ticks is null), 0) as uncosted_cache_read_tokens, coalesce(sum(d.cache_write_tokens) filter (where d.cost_usd_ticks is null), 0) as uncosted_cache_write_tokens, coalesce(sum(d.cache_write_1h_tokens) filter (where d.cost_usd_ticks is null), 0) as uncosted_cache_write_1h_tokens, sum(d.event_count)::bigint as event_count
     from (
-      select task_id, provider, model, bucket_start, input_tokens, output_tokens, cache_read_tokens, cache_write_tokens, cache_write_1h_tokens, cost_usd_ticks, event_count from tallybook.usage_change where (xid >= low or xid = any (opened)) offset 0) d
+      select c.task_id, tallybook.provider_key(c.provider collate "C") as provider, tallybook.name_key(c.model collate "C") as model, tallybook.bucket(c.happened_at) as bucket_start, input_tokens, output_tokens, cache_read_tokens, cache_write_tokens, cache_write_1h_tokens, cost_usd_ticks, event_count from tallybook.usage_change c where (xid >= low or xid = any (opened)) offset 0) d
     cross join lateral (select agent_id, runtime_id, issue_id from public.agent_task_queue where id = d.task_id offset 0) t
         cross join lateral (select workspace_id from public.agent where id = t.agent_id offset 0) a
         left join lateral (select project_id from public.issue where id = t.issue_id offset 0) i on true
@@ -957,7 +967,7 @@ CREATE FUNCTION tallybook.pending_of_tasks(low xid8, opened xid8[], chosen uuid[
     with
       -- what was captured and is not folded
       usage_changes as materialized (
-        select task_id, provider, model, bucket_start, input_tokens, output_tokens, cache_read_tokens, cache_write_tokens, cache_write_1h_tokens, cost_usd_ticks, event_count from tallybook.usage_change where (xid >= low or xid = any (opened)) and task_id in (select unnest(chosen))),
+        select c.task_id, tallybook.provider_key(c.provider collate "C") as provider, tallybook.name_key(c.model collate "C") as model, tallybook.bucket(c.happened_at) as bucket_start, input_tokens, output_tokens, cache_read_tokens, cache_write_tokens, cache_write_1h_tokens, cost_usd_ticks, event_count from tallybook.usage_change c where (xid >= low or xid = any (opened)) and task_id in (select unnest(chosen))),
       task_changes as materialized (
         select task_id, agent_id, runtime_id, issue_id, sign from tallybook.task_change where (xid >= low or xid = any (opened)) and task_id in (select unnest(chosen))),
       agent_changes as materialized (
@@ -969,7 +979,9 @@ CREATE FUNCTION tallybook.pending_of_tasks(low xid8, opened xid8[], chosen uuid[
         select distinct task_id from task_changes ),
       usage_now as materialized (
         select u.* from moved m
-        cross join lateral (select r.task_id as task_id, tallybook.provider_key(r.provider::text collate "C") as provider, tallybook.name_key(r.model::text collate "C") as model, tallybook.bucket(r.created_at) as bucket_start, coalesce(r.input_tokens, 0)::numeric as input_tokens, coalesce(r.output_tokens, 0)::numeric as output_tokens, coalesce(r.cache_read_tokens, 0)::numeric as cache_read_tokens, coalesce(r.cache_write_tokens, 0)::numeric as cache_write_tokens, coalesce(r.cache_write_1h_tokens, 0)::numeric as cache_write_1h_tokens, r.cost_usd_ticks::numeric as cost_usd_ticks, 1::bigint as event_count from public.task_usage r where r.task_id = m.task_id offset 0) u),
+        cross join lateral (
+          select c.task_id, tallybook.provider_key(c.provider collate "C") as provider, tallybook.name_key(c.model collate "C") as model, tallybook.bucket(c.happened_at) as bucket_start, input_tokens, output_tokens, cache_read_tokens, cache_write_tokens, cache_write_1h_tokens, cost_usd_ticks, 1::bigint as event_count
+          from (select r.task_id as task_id, r.provider::text as provider, r.model::text as model, r.created_at as happened_at, coalesce(r.input_tokens, 0)::numeric as input_tokens, coalesce(r.output_tokens, 0)::numeric as output_tokens, coalesce(r.cache_read_tokens, 0)::numeric as cache_read_tokens, coalesce(r.cache_write_tokens, 0)::numeric as cache_write_tokens, coalesce(r.cache_write_1h_tokens, 0)::numeric as cache_write_1h_tokens, r.cost_usd_ticks::numeric as cost_usd_ticks from public.task_usage r where r.task_id = m.task_id offset 0) c) u),
       task_now as materialized (
         select s.task_id, t.agent_id, t.runtime_id, t.issue_id
         from (select task_id from usage_changes union select task_id from task_changes) s
@@ -1314,9 +1326,9 @@ COMMENT ON FUNCTION tallybook.usage_columns(OUT name text, OUT is_present boolea
 
 CREATE FUNCTION tallybook.usage_key_image(row_name text) RETURNS text
     LANGUAGE sql IMMUTABLE PARALLEL SAFE
-    RETURN format('%1$s.task_id as task_id, tallybook.provider_key(%1$s.provider::text collate "C") as provider, tallybook.name_key(%1$s.model::text collate "C") as model, tallybook.bucket(%1$s.created_at) as bucket_start'::text, row_name);
+    RETURN format('%1$s.task_id as task_id, %1$s.provider::text as provider, %1$s.model::text as model, %1$s.created_at as happened_at'::text, row_name);
 
-COMMENT ON FUNCTION tallybook.usage_key_image(row_name text) IS 'SQL: the task and the canonical key parts of a row of public.task_usage.';
+COMMENT ON FUNCTION tallybook.usage_key_image(row_name text) IS 'SQL: the task and the key parts of a row of public.task_usage, as they are written.';
 
 CREATE FUNCTION tallybook.usage_measure_images(row_name text) RETURNS text[]
     LANGUAGE sql STABLE
@@ -1330,7 +1342,7 @@ CREATE FUNCTION tallybook.usage_image(row_name text) RETURNS text
     SET search_path TO 'pg_catalog', 'pg_temp'
     RETURN (SELECT ((tallybook.usage_key_image(usage_image.row_name) || ', '::text) || string_agg(((measure.image || ' as '::text) || measure.name), ', '::text)) FROM ROWS FROM(unnest(tallybook.usage_measure_images(usage_image.row_name)), tallybook.usage_columns()) measure(image, name, is_present, is_integer));
 
-COMMENT ON FUNCTION tallybook.usage_image(row_name text) IS 'SQL: task, canonical key parts and measures of a row of public.task_usage.';
+COMMENT ON FUNCTION tallybook.usage_image(row_name text) IS 'SQL: task, key parts and measures of a row of public.task_usage.';
 
 CREATE FUNCTION tallybook.verify(rollup_name text, since timestamp with time zone, until timestamp with time zone, examples_max bigint, OUT keys bigint, OUT drifted_keys bigint, OUT drifted_days date[], OUT examples jsonb) RETURNS record
     LANGUAGE plpgsql STABLE SECURITY DEFINER
@@ -1770,9 +1782,9 @@ COMMENT ON VIEW tallybook.task_usage_rollup_state IS 'One row: all that was comm
 
 CREATE TABLE tallybook.usage_change (
     task_id uuid,
-    provider text NOT NULL COLLATE pg_catalog."C",
-    model text NOT NULL COLLATE pg_catalog."C",
-    bucket_start timestamp with time zone NOT NULL,
+    provider text COLLATE pg_catalog."C",
+    model text COLLATE pg_catalog."C",
+    happened_at timestamp with time zone,
     input_tokens numeric NOT NULL,
     output_tokens numeric NOT NULL,
     cache_read_tokens numeric NOT NULL,
@@ -1787,7 +1799,7 @@ WITH (autovacuum_vacuum_scale_factor='0', autovacuum_vacuum_threshold='10000', a
 
 ALTER TABLE ONLY tallybook.usage_change REPLICA IDENTITY FULL;
 
-COMMENT ON TABLE tallybook.usage_change IS 'Signed images of task_usage rows that are not folded yet. A null cost means rows for which no provider named one.';
+COMMENT ON TABLE tallybook.usage_change IS 'Signed images of task_usage rows that are not folded yet, with key parts as they were written. A null cost means rows for which no provider named one.';
 
 COMMENT ON COLUMN tallybook.usage_change.xid IS 'The transaction that wrote the row.';
 
@@ -1948,6 +1960,8 @@ REVOKE ALL ON FUNCTION tallybook.bucket_bound(width interval, instant timestamp 
 REVOKE ALL ON FUNCTION tallybook.bucket_column(width interval) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION tallybook.bucket_expression(width interval, quarter_hour text) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION tallybook.canonical_key(image text) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION tallybook.capture_agent() FROM PUBLIC;
 

@@ -94,11 +94,17 @@ create function tallybook.usage_columns(out name text, out is_present boolean, o
   end;
 comment on function tallybook.usage_columns is 'The measures that a row of public.task_usage may hold, in order.';
 
+-- Capture keeps key parts as they are written; whoever reads makes them canonical: the writer is the one who must not wait.
 create function tallybook.usage_key_image(row_name text) returns text
   language sql immutable parallel safe
-  return pg_catalog.format('%1$s.task_id as task_id, tallybook.provider_key(%1$s.provider::text collate "C") as provider, '
-    'tallybook.name_key(%1$s.model::text collate "C") as model, tallybook.bucket(%1$s.created_at) as bucket_start', row_name);
-comment on function tallybook.usage_key_image is 'SQL: the task and the canonical key parts of a row of public.task_usage.';
+  return pg_catalog.format('%1$s.task_id as task_id, %1$s.provider::text as provider, %1$s.model::text as model, %1$s.created_at as happened_at', row_name);
+comment on function tallybook.usage_key_image is 'SQL: the task and the key parts of a row of public.task_usage, as they are written.';
+
+create function tallybook.canonical_key(image text) returns text
+  language sql immutable parallel safe
+  return pg_catalog.format('%1$s.task_id, tallybook.provider_key(%1$s.provider collate "C") as provider, '
+    'tallybook.name_key(%1$s.model collate "C") as model, tallybook.bucket(%1$s.happened_at) as bucket_start', image);
+comment on function tallybook.canonical_key is 'SQL: the task and the canonical key parts of a usage_key_image.';
 
 create function tallybook.usage_measure_images(row_name text) returns text[]
   language sql stable set search_path = pg_catalog, pg_temp
@@ -121,7 +127,7 @@ create function tallybook.usage_image(row_name text) returns text
     select tallybook.usage_key_image(row_name) || ', ' || string_agg(image || ' as ' || name, ', ')
     from rows from (unnest(tallybook.usage_measure_images(row_name)), tallybook.usage_columns()) as measure (image, name)
   );
-comment on function tallybook.usage_image is 'SQL: task, canonical key parts and measures of a row of public.task_usage.';
+comment on function tallybook.usage_image is 'SQL: task, key parts and measures of a row of public.task_usage.';
 
 -- How an image's measures become a contribution's: tokens of a row without a cost are uncosted.
 create function tallybook.measures_of(image text, sign text default '') returns text
@@ -142,9 +148,9 @@ begin
       happened_at timestamptz, task_id uuid, issue_id uuid, bucket_start timestamptz, workspace_id uuid, runtime_id uuid, agent_id uuid,
       project_id uuid, provider text, model text, %s, event_count bigint)
       language sql stable as $body$
-        select u.happened_at, u.task_id, t.issue_id, u.bucket_start, a.workspace_id, t.runtime_id, t.agent_id, i.project_id, u.provider, u.model,
-          %s, coalesce(u.cost_usd_ticks, 0), %s, 1::bigint
-        from (select u.created_at as happened_at, %s from public.task_usage u) u
+        select u.happened_at, u.task_id, t.issue_id, tallybook.bucket(u.happened_at), a.workspace_id, t.runtime_id, t.agent_id, i.project_id,
+          tallybook.provider_key(u.provider collate "C"), tallybook.name_key(u.model collate "C"), %s, coalesce(u.cost_usd_ticks, 0), %s, 1::bigint
+        from (select %s from public.task_usage u) u
         join public.agent_task_queue t on t.id = u.task_id
         join public.agent a on a.id = t.agent_id
         left join public.issue i on i.id = t.issue_id

@@ -8,9 +8,9 @@
 
 create table tallybook.usage_change (
   task_id uuid,
-  provider text collate "C" not null,
-  model text collate "C" not null,
-  bucket_start timestamptz not null,
+  provider text collate "C",
+  model text collate "C",
+  happened_at timestamptz,
   input_tokens numeric not null,
   output_tokens numeric not null,
   cache_read_tokens numeric not null,
@@ -21,7 +21,8 @@ create table tallybook.usage_change (
   xid xid8 not null default pg_current_xact_id(),
   captured_at timestamptz not null default clock_timestamp()
 );
-comment on table tallybook.usage_change is 'Signed images of task_usage rows that are not folded yet. A null cost means rows for which no provider named one.';
+comment on table tallybook.usage_change is
+  'Signed images of task_usage rows that are not folded yet, with key parts as they were written. A null cost means rows for which no provider named one.';
 
 create table tallybook.task_change (
   task_id uuid not null,
@@ -144,7 +145,7 @@ create function tallybook.capture_usage_by(form text) returns void
   language plpgsql set search_path = pg_catalog, pg_temp set client_min_messages = warning as $generator$
 declare
   counts constant text[] := tallybook.token_measures();
-  columns constant text := 'task_id, provider, model, bucket_start, ' || array_to_string(counts, ', ') || ', cost_usd_ticks, event_count';
+  columns constant text := 'task_id, provider, model, happened_at, ' || array_to_string(counts, ', ') || ', cost_usd_ticks, event_count';
 begin
   if form is null or form not in ('statement', 'row') then
     raise exception 'usage is captured by ''statement'' or by ''row'', not by %', quote_nullable(form) using errcode = 'invalid_parameter_value';
@@ -169,9 +170,9 @@ begin
       else
         -- both images of every row, summed where they share a key; nothing where nothing changed
         insert into tallybook.usage_change (%1$s)
-        select i.task_id, i.provider, i.model, i.bucket_start, %5$s, sum(i.sign * i.cost_usd_ticks), sum(i.sign)
+        select i.task_id, i.provider, i.model, i.happened_at, %5$s, sum(i.sign * i.cost_usd_ticks), sum(i.sign)
         from (select 1 as sign, %2$s from new_rows r union all select -1, %2$s from old_rows r) i
-        group by i.task_id, i.provider, i.model, i.bucket_start, i.cost_usd_ticks is null
+        group by i.task_id, i.provider, i.model, i.happened_at, i.cost_usd_ticks is null
         having sum(i.sign) <> 0 or sum(i.sign * i.cost_usd_ticks) <> 0 or %6$s;
       end if;$body$,
       columns,

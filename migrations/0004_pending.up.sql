@@ -92,7 +92,7 @@ declare
     with
       -- what was captured and is not folded
       usage_changes as materialized (
-        select task_id, provider, model, bucket_start, {tokens}, cost_usd_ticks, event_count from tallybook.usage_change where {chosen}),
+        select {key}, {tokens}, cost_usd_ticks, event_count from tallybook.usage_change c where {chosen}),
       task_changes as materialized (
         select task_id, agent_id, runtime_id, issue_id, sign from tallybook.task_change where {chosen}),
       agent_changes as materialized (
@@ -104,7 +104,9 @@ declare
         select distinct task_id from task_changes {moved_along}),
       usage_now as materialized (
         select u.* from moved m
-        cross join lateral (select {usage_image}, 1::bigint as event_count from public.task_usage r where r.task_id = m.task_id {lookup}) u),
+        cross join lateral (
+          select {key}, {tokens}, cost_usd_ticks, 1::bigint as event_count
+          from (select {usage_image} from public.task_usage r where r.task_id = m.task_id {lookup}) c) u),
       task_now as materialized (
         select s.task_id, t.agent_id, t.runtime_id, t.issue_id
         from (select task_id from usage_changes union select task_id from task_changes) s
@@ -157,7 +159,7 @@ declare
   unmoved constant text := $template$
     select d.bucket_start, a.workspace_id, t.runtime_id, t.agent_id, i.project_id, d.provider, d.model, {measures_unsigned}
     from (
-      select task_id, provider, model, bucket_start, {tokens}, cost_usd_ticks, event_count from tallybook.usage_change where {waiting} {lookup}) d
+      select {key}, {tokens}, cost_usd_ticks, event_count from tallybook.usage_change c where {waiting} {lookup}) d
     {keyed_now}
     group by d.bucket_start, a.workspace_id, t.runtime_id, t.agent_id, i.project_id, d.provider, d.model
   $template$;
@@ -208,6 +210,7 @@ begin
     sql := replace(sql, '{waiting}', '(xid >= low or xid = any (opened))');
     sql := replace(sql, '{lookup}', case form when 'join' then '' else 'offset 0' end);
     sql := replace(sql, '{usage_image}', tallybook.usage_image('r'));
+    sql := replace(sql, '{key}', tallybook.canonical_key('c'));
     sql := replace(sql, '{tokens}', array_to_string(tallybook.token_measures(), ', '));
     sql := replace(sql, '{measures}', tallybook.measures_of('x', 'x.sign * '));
     sql := replace(sql, '{measures_unsigned}', tallybook.measures_of('d'));
