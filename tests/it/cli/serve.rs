@@ -6,6 +6,7 @@ use sqlx::Executor;
 use std::io::{self, BufRead, BufReader};
 use std::net::{SocketAddr, TcpListener};
 use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 use tallybook::testing;
@@ -196,20 +197,28 @@ async fn what_was_acknowledged_is_there_after_the_stop() {
         let sent = agent.post(&url).header("authorization", format!("Bearer {token}")).send_json(body);
         sent.is_ok_and(|response| response.status() == 200)
     };
-    // Reporters go on until the service is gone; what it acknowledged meanwhile is counted.
-    let acknowledged = std::thread::scope(|scope| {
-        let reporters: Vec<_> = (0..4_u32)
-            .map(|reporter| reporter * 1_000_000)
-            .map(|first| scope.spawn(move || (first..first + 1_000_000).take_while(|number| report(*number)).count()))
-            .collect();
-        std::thread::sleep(10 * POLL);
+    // Reporters go on until the service is gone; what it acknowledged is counted.
+    let acknowledged = AtomicUsize::new(0);
+    std::thread::scope(|scope| {
+        for reporter in 0..4_u32 {
+            let (acknowledged, report) = (&acknowledged, &report);
+            scope.spawn(move || {
+                (reporter * 1_000_000..(reporter + 1) * 1_000_000).take_while(|number| report(*number)).for_each(|_| {
+                    acknowledged.fetch_add(1, Ordering::Relaxed);
+                });
+            });
+        }
+        let deadline = Instant::now() + PATIENCE;
+        while acknowledged.load(Ordering::Relaxed) < 40 && Instant::now() < deadline {
+            std::thread::sleep(POLL);
+        }
         let (status, told) = serving.stop(Signal::SIGTERM);
         assert!(status.success(), "{told}");
-        reporters.into_iter().map(|reporter| reporter.join().unwrap()).sum::<usize>()
     });
+    let acknowledged = acknowledged.into_inner();
+    assert!(acknowledged >= 40, "reports are acknowledged before the stop");
     let stored: i64 =
         sqlx::query_scalar("select count(*) from public.task_usage where model = 'gpt'").fetch_one(&database.pool).await.unwrap();
-    assert!(acknowledged > 0);
     // A report that was committed and whose answer was cut off may be there as well, at most one a reporter.
     assert!((acknowledged..=acknowledged + 4).contains(&usize::try_from(stored).unwrap()), "{acknowledged} {stored}");
 }
