@@ -4,10 +4,10 @@ CARGO ?= cargo
 export CARGO
 
 .DEFAULT_GOAL := help
-.PHONY: help needs run test check bench fmt build
+.PHONY: help needs run test check soak histories bench fmt build
 
 help: ## List the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 needs: ## Install what is missing apart from Rust (a C compiler, PostgreSQL)
 	@scripts/install-needs
@@ -27,6 +27,12 @@ check: needs ## Check format, lints and documentation; change nothing
 	$(CARGO) clippy --locked --all-targets -- -D warnings
 	RUSTDOCFLAGS='-D warnings' $(CARGO) doc --locked --no-deps
 	@for script in scripts/* .ci/run; do bash -n "$$script" || exit; done
+
+soak: needs ## Let writers, movers, deleters, folds, rebuilds and readers run at full speed (MINUTES=10) and look for drift
+	@TALLYBOOK_SOAK_MINUTES=$(or $(MINUTES),10) scripts/test-cluster $(CARGO) test --locked --test it -- concurrency::soak --nocapture
+
+histories: needs ## Live through many random histories (HISTORIES=1000), of one session and of several
+	@TALLYBOOK_HISTORIES=$(or $(HISTORIES),1000) scripts/test-cluster $(CARGO) test --locked --test it -- every_now_view no_history --nocapture
 
 bench: needs ## Measure what exactness costs and saves, as ratios within one run (TALLYBOOK_BENCH_ROWS=200000 for less history)
 	@scripts/test-cluster $(CARGO) bench --locked --bench ratios

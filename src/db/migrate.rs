@@ -21,6 +21,26 @@ pub fn fingerprint() -> String {
     Uuid::new_v5(&Uuid::NAMESPACE_OID, &checksums).simple().to_string()
 }
 
+/// The text of each way up, by its number.
+#[cfg(any(test, feature = "testing"))]
+pub fn texts() -> impl Iterator<Item = (i64, String)> {
+    let ways_up = migrator().migrations.into_owned().into_iter().filter(|migration| migration.migration_type.is_up_migration());
+    ways_up.map(|migration| (migration.version, migration.sql.as_str().to_owned()))
+}
+
+/// Applies other texts in the place of the migrations, which the database then believes to have.
+#[cfg(any(test, feature = "testing"))]
+pub async fn up_with(pool: &PgPool, texts: &BTreeMap<i64, String>) -> Result<(), MigrateError> {
+    use sqlx::{AssertSqlSafe, SqlSafeStr};
+    let mut migrator = migrator();
+    for migration in migrator.migrations.to_mut() {
+        if let Some(text) = texts.get(&migration.version).filter(|_| migration.migration_type.is_up_migration()) {
+            migration.sql = AssertSqlSafe(text.clone()).into_sql_str();
+        }
+    }
+    migrator.run(pool).await
+}
+
 /// A migration, and whether this database has it.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
 pub struct Migration {

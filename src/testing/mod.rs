@@ -2,13 +2,17 @@
 //!
 //! `make test` starts a throwaway cluster and names it in `TALLYBOOK_TEST_DATABASE_URL`; any server on
 //! which that URL's user may create databases will do.
+use crate::db::migrate;
 use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
 use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection};
+use std::collections::BTreeMap;
 use std::time::Duration;
 use tokio::sync::OnceCell;
 
 /// Names the server to use.
 pub const URL_VARIABLE: &str = "TALLYBOOK_TEST_DATABASE_URL";
+/// Names a database to clone in the place of the migrated one.
+pub const TEMPLATE_VARIABLE: &str = "TALLYBOOK_TEST_TEMPLATE";
 /// Connections of a test's own pool.
 const CONNECTIONS_MAX: u32 = 16;
 /// Guards the making of the template, in the maintenance database.
@@ -58,7 +62,7 @@ impl Drop for TestDatabase {
 /// A database with all migrations applied.
 pub async fn database() -> TestDatabase {
     static TEMPLATE: OnceCell<String> = OnceCell::const_new();
-    let template = TEMPLATE.get_or_init(make_template).await;
+    let template = TEMPLATE.get_or_init(template).await;
     create(&format!("template {template} strategy file_copy")).await
 }
 
@@ -67,7 +71,11 @@ pub async fn empty_database() -> TestDatabase {
     create("template template0 strategy file_copy").await
 }
 
-fn server_options() -> PgConnectOptions {
+/// How to connect to the server.
+///
+/// # Panics
+/// When the environment does not name one.
+pub fn server_options() -> PgConnectOptions {
     let url = std::env::var(URL_VARIABLE).unwrap_or_else(|_| panic!("{URL_VARIABLE} is not set: run the tests with `make test`"));
     url.parse().unwrap_or_else(|e| panic!("{URL_VARIABLE} is not a PostgreSQL URL: {e}"))
 }
@@ -91,9 +99,12 @@ async fn create(clause: &str) -> TestDatabase {
     TestDatabase { pool, options, name }
 }
 
-/// Makes the template once per set of migrations, whoever comes first, and names it.
-async fn make_template() -> String {
-    let name = format!("tallybook_template_{}", crate::db::migrate::fingerprint());
+/// The template's name. It is made once per set of migrations, by whoever comes first.
+async fn template() -> String {
+    if let Ok(name) = std::env::var(TEMPLATE_VARIABLE) {
+        return name;
+    }
+    let name = format!("tallybook_template_{}", migrate::fingerprint());
     let mut server = maintenance().await;
     sqlx::query("select pg_advisory_lock($1)").bind(TEMPLATE_LOCK).execute(&mut server).await.expect("advisory lock");
     let exists: bool = sqlx::query_scalar("select exists (select from pg_database where datname = $1 and datistemplate)")
@@ -102,15 +113,24 @@ async fn make_template() -> String {
         .await
         .expect("list of databases");
     if !exists {
-        server
-            .execute(AssertSqlSafe(format!("drop database if exists {name} with (force)")))
-            .await
-            .expect("drop a half-made template");
-        server.execute(AssertSqlSafe(format!("create database {name} template template0"))).await.expect("create the template");
-        let pool = PgPoolOptions::new().max_connections(1).connect_lazy_with(server_options().database(&name));
-        crate::db::migrate::up(&pool).await.expect("migrations apply to an empty database");
-        pool.close().await;
-        server.execute(AssertSqlSafe(format!("alter database {name} is_template true"))).await.expect("mark the template");
+        make_template(&name, &migrate::texts().collect()).await;
     }
     name
+}
+
+/// Makes a template of the migrations with these texts.
+///
+/// # Panics
+/// When they do not apply to an empty database.
+pub async fn make_template(name: &str, texts: &BTreeMap<i64, String>) {
+    let mut server = maintenance().await;
+    for statement in
+        [format!("drop database if exists {name} with (force)"), format!("create database {name} template template0")]
+    {
+        server.execute(AssertSqlSafe(statement)).await.expect("the server lets tests create databases");
+    }
+    let pool = PgPoolOptions::new().max_connections(1).connect_lazy_with(server_options().database(name));
+    migrate::up_with(&pool, texts).await.unwrap_or_else(|error| panic!("the migrations of {name} do not apply: {error}"));
+    pool.close().await;
+    server.execute(AssertSqlSafe(format!("alter database {name} is_template true"))).await.expect("mark the template");
 }

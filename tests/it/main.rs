@@ -2,8 +2,10 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on says where")]
 
 mod cli;
+mod concurrency;
 mod defects;
 mod docs;
 mod invariant;
 mod migrations;
+mod mutations;
 mod races;

@@ -2,9 +2,9 @@
 mod history;
 mod world;
 
+use crate::mutations::seeds;
 use history::{Step, Writer, step};
 use proptest::prelude::*;
-use proptest::test_runner::FileFailurePersistence;
 use sqlx::{Executor, PgConnection, Row};
 use tallybook::{rollup::verify, testing};
 use world::Sums;
@@ -28,7 +28,7 @@ const PLANS_DIFFER: &str = "with plans as (
 proptest! {
     #![proptest_config(ProptestConfig {
         cases: std::env::var("TALLYBOOK_HISTORIES").ok().and_then(|n| n.parse().ok()).unwrap_or(24),
-        failure_persistence: Some(Box::new(FileFailurePersistence::Direct("tests/it/invariant/failing-seeds.txt"))),
+        failure_persistence: seeds("tests/it/invariant/failing-seeds.txt"),
         ..ProptestConfig::default()
     })]
 

@@ -26,7 +26,7 @@ pub(crate) enum Isolation {
 pub(crate) const ISOLATIONS: [Isolation; 3] = [Isolation::ReadCommitted, Isolation::RepeatableRead, Isolation::Serializable];
 
 impl Isolation {
-    fn begin(self) -> &'static str {
+    pub(crate) fn begin(self) -> &'static str {
         match self {
             Self::ReadCommitted => "begin isolation level read committed",
             Self::RepeatableRead => "begin isolation level repeatable read",
@@ -85,6 +85,15 @@ impl Session {
             let outcome = conn.execute(AssertSqlSafe(text)).await.map(drop);
             (conn, outcome)
         });
+        self.settled(sql).await
+    }
+
+    /// What became of a step that had to wait, now that others have gone on.
+    pub(crate) async fn again(&mut self) -> Step {
+        self.settled("a step that had to wait").await
+    }
+
+    async fn settled(&mut self, sql: &str) -> Step {
         let deadline = Instant::now() + STEP_MAX;
         loop {
             if let Ok(outcome) = tokio::time::timeout(POLL, self.join()).await {
