@@ -26,6 +26,29 @@ async fn r01_a_row_that_commits_after_many_ticks_is_not_lost() {
 }
 
 #[tokio::test]
+async fn r01_what_a_transaction_writes_after_it_has_folded_is_not_lost() {
+    let (db, mut conn) = folded_world(Capture::ByStatement).await;
+    conn.execute("update task_usage set input_tokens = input_tokens + 1").await.unwrap();
+    conn.execute(
+        "create function public.gate() returns trigger language plpgsql as $$ begin perform pg_advisory_xact_lock_shared(4711); return null; end $$;
+         create trigger gate after insert on tallybook.task_usage_daily for each statement execute function public.gate()",
+    )
+    .await
+    .unwrap();
+    let (mut gate, mut folder) = (Session::open(&db, "gate").await, Session::open(&db, "folder").await);
+    gate.finishes(GATE_CLOSE).await;
+    folder.finishes("begin").await;
+    folder.blocks("select tallybook.fold(25, 1)").await;
+    // a younger transaction ends before the fold's last snapshot: the fold's own id lies below it
+    conn.execute(INSERT).await.unwrap();
+    gate.finishes(GATE_OPEN).await;
+    folder.resume().await.unwrap();
+    folder.finishes("update task_usage set output_tokens = output_tokens + 1").await;
+    folder.commit().await;
+    fold_exactly(&mut conn, "a write after a fold").await;
+}
+
+#[tokio::test]
 async fn r02_a_row_that_commits_during_the_last_slice_of_backfill_is_not_lost() {
     for capture in CAPTURES {
         let db = database(capture).await;

@@ -33,9 +33,14 @@ async fn r22_huge_counts_stop_nobody_and_negative_ones_are_refused() {
 async fn r40_no_name_and_no_time_stops_anybody() {
     for capture in CAPTURES {
         let (_db, mut conn) = folded_world(capture).await;
-        run(&mut conn, "alter table task_usage alter provider drop not null, alter model drop not null, alter created_at drop not null, alter input_tokens drop not null").await;
+        run(&mut conn, "alter table task_usage alter provider drop not null, alter model drop not null, alter created_at drop not null, alter input_tokens drop not null,
+                drop constraint task_usage_task_id_provider_model_event_key_key").await;
         for (provider, model, time) in [
-            ("repeat('p', 5000)", "repeat('m', 2000)", "now()"),
+            (
+                "(select string_agg(md5(n::text), '') from generate_series(1, 200) n)",
+                "(select string_agg(md5(n::text), '') from generate_series(1, 300) n)",
+                "now()",
+            ),
             ("''", "repeat('é', 129)", "'infinity'"),
             ("'ÀÉ'", "'ı'", "'-infinity'"),
             ("null", "null", "null"),
@@ -60,6 +65,31 @@ async fn r40_no_name_and_no_time_stops_anybody() {
         run(&mut conn, "delete from task_usage").await;
         run(&mut conn, FOLD).await;
         assert_eq!(text(&mut conn, "select count(*) from tallybook.task_usage_daily").await, "0");
+    }
+}
+
+#[tokio::test]
+async fn r40_keys_and_measures_have_bounds() {
+    let (_db, mut conn) = folded_world(Capture::ByStatement).await;
+    for (value, expected) in [
+        ("tallybook.bucket('2026-01-01 12:29:59+00')", "2026-01-01 12:15:00+00"),
+        ("tallybook.bucket(null)", "0001-01-01 00:00:00+00"),
+        ("tallybook.bucket('-infinity')", "0001-01-01 00:00:00+00"),
+        ("tallybook.bucket('infinity')", "9999-12-31 23:45:00+00"),
+        ("tallybook.name_key(null) || tallybook.provider_key(null)", ""),
+        ("octet_length(tallybook.name_key(repeat('é', 128) collate \"C\"))", "256"),
+        ("octet_length(tallybook.name_key(repeat('é', 129) collate \"C\")) <= 256", "true"),
+        (
+            "tallybook.name_key(repeat('m', 300) || 'a' collate \"C\") <> tallybook.name_key(repeat('m', 300) || 'b' collate \"C\")",
+            "true",
+        ),
+        ("tallybook.provider_key('ÀB' collate \"C\")", "Àb"),
+        (
+            "tallybook.finite('NaN') + tallybook.finite('Infinity') + tallybook.finite('-Infinity') + tallybook.finite(null) + tallybook.finite(2)",
+            "2",
+        ),
+    ] {
+        assert_eq!(text(&mut conn, value).await, expected, "{value}");
     }
 }
 

@@ -56,6 +56,7 @@ async fn r08_correcting_any_column_moves_the_numbers() {
             "input_tokens = 11, output_tokens = 12",
             "cache_read_tokens = 13, cache_write_tokens = 14, cache_write_1h_tokens = 15",
             "cost_usd_ticks = 16",
+            "cost_usd_ticks = cost_usd_ticks + 1",
             "cost_usd_ticks = null",
             "cost_usd_ticks = 0",
             "id = gen_random_uuid()",
@@ -113,6 +114,7 @@ async fn r14_a_task_without_an_issue_counts() {
     let (_db, mut conn) = folded_world(Capture::ByStatement).await;
     let tokens = "select sum(input_tokens) from tallybook.task_usage_quarter_hour_now where project_id is null and agent_id = the('agent 2')";
     assert_eq!(text(&mut conn, tokens).await, "80");
+    assert_exact(&mut conn, "a task without an issue").await;
 }
 
 #[tokio::test]

@@ -84,6 +84,9 @@ async fn r12_issues_and_agents_take_their_usage_along_and_leave_other_rows_alone
         "update issue set project_id = the('project 1')",
         "update agent set workspace_id = the('workspace 2') where id = the('agent 1')",
         "update agent set workspace_id = the('workspace 1') where id = the('agent 1')",
+        // and several times before a fold
+        "update agent set workspace_id = the('workspace 2'); update agent set workspace_id = the('workspace 1'); update agent set workspace_id = the('workspace 2')",
+        "update issue set project_id = null; update issue set project_id = the('project 1'); update issue set project_id = null",
     ] {
         for beside in [
             "select 1",

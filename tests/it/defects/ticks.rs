@@ -222,3 +222,14 @@ async fn r41_days_emptied_before_they_were_covered_leave_nothing_and_ghost_days_
     assert!(report.after.exact());
     fold_exactly(&mut conn, "a ghost day").await;
 }
+
+#[tokio::test]
+async fn r41_a_window_heals_the_days_of_what_was_reported_in_it() {
+    let (_db, mut conn) = folded_world(Capture::ByStatement).await;
+    // reported now, of a day in January; and a rollup that is wrong there
+    run(&mut conn, "update task_usage set updated_at = now()").await;
+    run(&mut conn, FOLD).await;
+    run(&mut conn, "update tallybook.task_usage_daily set input_tokens = input_tokens + 1").await;
+    run(&mut conn, "select tallybook.rollup_task_usage_daily_window(now() - interval '1 hour', now() + interval '1 hour')").await;
+    assert_exact(&mut conn, "a window").await;
+}

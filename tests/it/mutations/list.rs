@@ -27,7 +27,7 @@ pub(super) const MUTATIONS: &[Mutation] = &[
     mutation(
         "a row without a time has no bucket",
         &[("coalesce(happened_at, '0001-01-01 00:00+00')", "happened_at")],
-        &["r40_no_name"],
+        &["r40_keys"],
     ),
     mutation(
         "long names enter keys whole",
@@ -37,7 +37,7 @@ pub(super) const MUTATIONS: &[Mutation] = &[
     mutation(
         "long names that begin alike are one",
         &[("left(name, 40) || '~' || encode(sha256(convert_to(name, 'UTF8')), 'hex')", "left(name, 40) || '~'")],
-        &["r40_no_name"],
+        &["r40_keys"],
     ),
     mutation(
         "providers keep their case",
@@ -47,7 +47,7 @@ pub(super) const MUTATIONS: &[Mutation] = &[
     mutation(
         "NaN is summed",
         &[("measure in ('NaN', 'Infinity', '-Infinity')", "measure in ('Infinity', '-Infinity')")],
-        &["r40_no_name"],
+        &["r40_keys"],
     ),
     mutation(
         "null counts are not 0",
@@ -221,7 +221,7 @@ pub(super) const MUTATIONS: &[Mutation] = &[
     mutation(
         "the mark forgets who was open",
         &[("'{waiting}', '(xid >= low or xid = any (opened))'", "'{waiting}', '(xid >= low)'")],
-        &["r01_", "races::maintenance"],
+        &["r01_a_row"],
     ),
     mutation(
         "the mark leaves out who is open",
@@ -234,7 +234,7 @@ pub(super) const MUTATIONS: &[Mutation] = &[
             "array(select pg_snapshot_xip(pg_current_snapshot())) || pg_current_xact_id()",
             "array(select pg_snapshot_xip(pg_current_snapshot()))",
         )],
-        &["r01_", "races::", "r39_"],
+        &["r01_what"],
     ),
     mutation(
         "the mark skips what began after the fold",
@@ -346,14 +346,14 @@ pub(super) const MUTATIONS: &[Mutation] = &[
             "replace(sql, '{keyed_now}', case form when 'tasks' then keyed_then else keyed_now end)",
             "replace(sql, '{keyed_now}', keyed_now)",
         )],
-        &["races::maintenance", "invariant::"],
+        &["no_change_is_lost_beside_a_batch"],
     ),
     mutation("a rewritten source table is read as empty", &[("relfilenode <> pg_relation_filenode(oid)", "false")], &["r37_"]),
     // fold
     mutation(
         "two folds at once",
         &[("if not pg_try_advisory_xact_lock(tallybook.fold_lock_key()) then", "if false then")],
-        &["races::", "r06_", "r05_"],
+        &["r25_", "r27_", "r06_"],
     ),
     mutation(
         "a rebuild beside a fold",
@@ -415,7 +415,7 @@ pub(super) const MUTATIONS: &[Mutation] = &[
             "folded_usage as (delete from tallybook.usage_change where (xid >= $1 or xid = any ($2)) and task_id in (select unnest($3))),",
             "folded_usage as (delete from tallybook.usage_change where xid >= $1 or xid = any ($2)),",
         )],
-        &["races::maintenance", "r24_"],
+        &["r24_", "no_change_is_lost_beside_a_batch"],
     ),
     mutation(
         "a batch leaves its tasks' moves in the queue",
@@ -423,7 +423,7 @@ pub(super) const MUTATIONS: &[Mutation] = &[
             "folded_tasks as (delete from tallybook.task_change where (xid >= $1 or xid = any ($2)) and task_id in (select unnest($3))),",
             "folded_tasks as (select 1),",
         )],
-        &["races::maintenance", "r24_"],
+        &["no_change_is_lost_beside_a_batch"],
     ),
     mutation("a fold sets what it should add", &[("'{} = r.{} + excluded.{}'", "'{} = excluded.{}'")], &["r08_"]),
     mutation(
@@ -475,7 +475,7 @@ pub(super) const MUTATIONS: &[Mutation] = &[
     mutation(
         "a window leaves out the days of late reports",
         &[("if day < first_day or day >= end_day then", "if false then")],
-        &["r41_", "r36_", "r45_", "cli::"],
+        &["r41_a_window"],
     ),
     mutation(
         "days are those of the session's time zone",
@@ -517,7 +517,7 @@ pub(super) const MUTATIONS: &[Mutation] = &[
     mutation(
         "a covered view is read in snapshots that are older",
         &[("is distinct from '-infinity'::timestamptz then", "is null then")],
-        &["races::snapshots"],
+        &["a_reader_keeps", "a_snapshot_older"],
     ),
     mutation(
         "a rollup is empty to older snapshots",
@@ -525,6 +525,6 @@ pub(super) const MUTATIONS: &[Mutation] = &[
             "oid = to_regclass('tallybook.' || rollup_name)) then",
             "oid = to_regclass('tallybook.' || rollup_name)) and false then",
         )],
-        &["races::snapshots", "r37_"],
+        &["a_new_rollup", "r37_"],
     ),
 ];
