@@ -68,7 +68,12 @@ pub async fn database() -> TestDatabase {
 
 /// A database with nothing in it.
 pub async fn empty_database() -> TestDatabase {
-    create("template template0 strategy file_copy").await
+    empty_database_with("").await
+}
+
+/// The same with options of `create database`, such as another locale.
+pub async fn empty_database_with(options: &str) -> TestDatabase {
+    create(&format!("template template0 strategy file_copy {options}")).await
 }
 
 /// How to connect to the server.

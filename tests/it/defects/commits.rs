@@ -148,6 +148,23 @@ async fn r06_what_is_folded_backfilled_killed_and_tried_again_counts_once() {
 }
 
 #[tokio::test]
+async fn r06_a_fold_beside_a_slice_of_backfill_leaves_it_what_is_pending() {
+    let db = database(Capture::ByStatement).await;
+    let mut conn = db.connect().await;
+    conn.execute(FOLD).await.unwrap();
+    redeclare(&mut conn).await;
+    conn.execute(INSERT).await.unwrap();
+    install_gate(&mut conn, "task_usage_daily").await;
+    let (mut gate, mut slice) = (Session::open(&db, "gate").await, Session::open(&db, "slice").await);
+    gate.finishes(GATE_CLOSE).await;
+    slice.blocks("select tallybook.backfill_slice(1000)").await;
+    conn.execute(FOLD).await.unwrap();
+    gate.finishes(GATE_OPEN).await;
+    slice.resume().await.unwrap();
+    fold_exactly(&mut conn, "a fold beside a slice").await;
+}
+
+#[tokio::test]
 async fn r27_crossing_bulk_moves_and_open_transactions_hold_nobody_up() {
     for capture in CAPTURES {
         let (db, mut conn) = folded_world(capture).await;

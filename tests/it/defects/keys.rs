@@ -127,6 +127,8 @@ async fn r15_spend_stays_when_its_runtime_goes() {
     let unattributed = "select sum(input_tokens) from tallybook.task_usage_daily_now where workspace_id = the('workspace 1') and runtime_id is null";
     assert_eq!(text(&mut conn, unattributed).await, "70");
     assert_no_ghosts(&mut conn, "a runtime was deleted").await;
+    run(&mut conn, "update task_usage set input_tokens = input_tokens + 1").await;
+    assert_no_ghosts(&mut conn, "usage without a runtime was corrected").await;
 }
 
 #[tokio::test]

@@ -2,6 +2,7 @@
 //! list; the name says what is not lost here. What needs HTTP, time zones of readers or prices is tested where that lives.
 mod commits;
 mod cost;
+mod databases;
 mod hostile;
 mod hosts;
 mod keys;

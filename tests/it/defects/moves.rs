@@ -123,6 +123,26 @@ async fn r21_an_emptied_bucket_has_no_row() {
 }
 
 #[tokio::test]
+async fn r24_batches_are_exact_beside_moves_of_all_that_decides_a_key() {
+    let (_db, mut conn) = folded_world(Capture::ByRow).await;
+    for moved in [
+        "update agent set workspace_id = the('workspace 2') where id = the('agent 1')",
+        "update issue set project_id = the('project 2') where id = the('issue 1')",
+        "update agent_task_queue set runtime_id = the('runtime 3')",
+        "update agent_task_queue set agent_id = the('agent 2'), issue_id = null where id = the('task 1')",
+    ] {
+        run(&mut conn, "update task_usage set input_tokens = input_tokens + 1").await;
+        run(&mut conn, moved).await;
+        run(&mut conn, "insert into task_usage (task_id, provider, model, event_key, input_tokens) select id, 'claude', 'opus', gen_random_uuid()::text, 9 from agent_task_queue").await;
+        for _ in 0..4 {
+            run(&mut conn, "select tallybook.fold(1, 1)").await;
+            assert_exact(&mut conn, moved).await;
+        }
+        assert_no_ghosts(&mut conn, moved).await;
+    }
+}
+
+#[tokio::test]
 async fn r38_a_row_whose_count_is_zero_in_between_keeps_its_tokens() {
     let (_db, mut conn) = folded_world(Capture::ByRow).await;
     // one row leaves the key and another one comes, so that a batch may see a count of 0 and tokens that are not

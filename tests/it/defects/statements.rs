@@ -1,7 +1,8 @@
 //! Every statement that can change a source table: captured, or refused, or found.
-use super::{assert_no_ghosts, folded_world, run, text};
-use crate::races::session::{ISOLATIONS, Session};
-use crate::races::world::{CAPTURES, Capture, assert_exact, reset};
+use super::{FOLD, assert_no_ghosts, folded_world, run, text};
+use crate::races::session::{ISOLATIONS, Session, code_of};
+use crate::races::world::{CAPTURES, Capture, assert_exact, fold_exactly, reset};
+use sqlx::Executor;
 
 #[tokio::test]
 async fn r31_truncate_is_refused() {
@@ -89,6 +90,15 @@ async fn r31_a_trigger_that_is_away_is_found() {
         assert_eq!(text(&mut conn, "select string_agg(f, '; ') from tallybook.capture_faults() f").await, fault);
         run(&mut conn, "rollback").await;
     }
+    // what capture did not see must not be folded around
+    run(&mut conn, "update task_usage set input_tokens = input_tokens + 1").await;
+    run(&mut conn, "alter table agent disable trigger tallybook_update").await;
+    for refused in [FOLD, "select tallybook.rebuild('-infinity', 'infinity')", "select tallybook.backfill_slice(1)"] {
+        let error = conn.execute(refused).await.unwrap_err();
+        assert_eq!(code_of(&error), "55000", "{refused}: {error}");
+    }
+    run(&mut conn, "alter table agent enable trigger tallybook_update").await;
+    fold_exactly(&mut conn, "a trigger was away").await;
     assert_eq!(text(&mut conn, "select count(*) from tallybook.capture_faults()").await, "0");
 }
 

@@ -208,6 +208,7 @@ async fn r41_days_emptied_before_they_were_covered_leave_nothing_and_ghost_days_
     run(&mut conn, "delete from task_usage where created_at < '2026-01-03'").await;
     assert_exact(&mut conn, "uncovered days were emptied").await;
     run(&mut conn, FOLD).await;
+    assert_exact(&mut conn, "that was folded").await;
     run(&mut conn, "select tallybook.backfill_slice(1000); select tallybook.settle_views()").await;
     fold_exactly(&mut conn, "they were covered").await;
     assert_eq!(text(&mut conn, "select count(*) from tallybook.task_usage_daily where bucket_date < '2026-01-03'").await, "0");

@@ -217,6 +217,35 @@ pub(super) const MUTATIONS: &[Mutation] = &[
         &["r08_"],
     ),
     mutation("deleted usage counts twice (by row)", &[("select %3$s, %4$s, -1;", "select %3$s, %4$s, 1;")], &["r10_"]),
+    mutation(
+        "a writer's own names run in capture",
+        &[(
+            "tallybook.capture_usage() returns trigger\n      language plpgsql security definer set search_path = pg_catalog, pg_temp",
+            "tallybook.capture_usage() returns trigger\n      language plpgsql security definer",
+        )],
+        &["m15_"],
+    ),
+    mutation(
+        "capture needs rights of the writer's",
+        &[(
+            "tallybook.capture_usage() returns trigger\n      language plpgsql security definer",
+            "tallybook.capture_usage() returns trigger\n      language plpgsql",
+        )],
+        &["m15_"],
+    ),
+    mutation(
+        "a publication of all tables stops folds",
+        &[(
+            "alter table tallybook.%s replica identity full', queue)",
+            "alter table tallybook.%s replica identity default', queue)",
+        )],
+        &["m16_"],
+    ),
+    mutation(
+        "the database's locale lowers providers",
+        &[("pg_catalog.lower(name collate \"C\")", "pg_catalog.lower(name collate \"default\")")],
+        &["m14_"],
+    ),
     // pending
     mutation(
         "the mark forgets who was open",
@@ -346,7 +375,7 @@ pub(super) const MUTATIONS: &[Mutation] = &[
             "replace(sql, '{keyed_now}', case form when 'tasks' then keyed_then else keyed_now end)",
             "replace(sql, '{keyed_now}', keyed_now)",
         )],
-        &["no_change_is_lost_beside_a_batch"],
+        &["r24_batches"],
     ),
     mutation("a rewritten source table is read as empty", &[("relfilenode <> pg_relation_filenode(oid)", "false")], &["r37_"]),
     // fold
@@ -369,7 +398,7 @@ pub(super) const MUTATIONS: &[Mutation] = &[
             "  perform tallybook.wait_for_fold_lock();\n  perform tallybook.lock_sources();\n  select max(covered_from) into until",
             "  perform tallybook.lock_sources();\n  select max(covered_from) into until",
         )],
-        &["r06_", "r02_"],
+        &["r06_a_fold"],
     ),
     mutation("folds run in triggers", &[("if pg_trigger_depth() > 0 then", "if false then")], &["r39_"]),
     mutation(
@@ -391,7 +420,7 @@ pub(super) const MUTATIONS: &[Mutation] = &[
             "if fault is not null then\n    raise exception 'capture is not intact",
             "if false then\n    raise exception 'capture is not intact",
         )],
-        &["r31_a_trigger", "r39_"],
+        &["r31_a_trigger"],
     ),
     mutation(
         "folds read tables that are being rewritten",
@@ -423,18 +452,13 @@ pub(super) const MUTATIONS: &[Mutation] = &[
             "folded_tasks as (delete from tallybook.task_change where (xid >= $1 or xid = any ($2)) and task_id in (select unnest($3))),",
             "folded_tasks as (select 1),",
         )],
-        &["no_change_is_lost_beside_a_batch"],
+        &["r24_batches"],
     ),
     mutation("a fold sets what it should add", &[("'{} = r.{} + excluded.{}'", "'{} = excluded.{}'")], &["r08_"]),
     mutation(
         "keys whose count alone does not change are not folded",
         &[("      tallybook.each('sum(c.{}) <> 0', tallybook.measures(), ' or '),", "      'sum(c.event_count) <> 0',")],
         &["r08_"],
-    ),
-    mutation(
-        "rows whose count alone is 0 are removed",
-        &[("tallybook.each('r.{} = 0', tallybook.measures(), ' and ')", "'r.event_count = 0'")],
-        &["r38_"],
     ),
     mutation("emptied rows stay", &[("if summed.emptied <> '{}' then", "if false then")], &["r21_"]),
     mutation(
@@ -448,7 +472,7 @@ pub(super) const MUTATIONS: &[Mutation] = &[
             "        where c.bucket_start >= %7$s and c.bucket_start < %8$s",
             "        where c.bucket_start < %8$s or %7$s is null",
         )],
-        &["r41_"],
+        &["r41_days"],
     ),
     // rebuild, backfill, views
     mutation(
@@ -491,20 +515,12 @@ pub(super) const MUTATIONS: &[Mutation] = &[
         &["r07_"],
     ),
     mutation(
-        "a session's date style tells backfill other days",
-        &[(
-            "  language sql stable parallel safe set search_path = pg_catalog, pg_temp set datestyle = 'ISO'\n  return case\n    when until <=",
-            "  language sql stable parallel safe set search_path = pg_catalog, pg_temp\n  return case\n    when until <=",
-        )],
-        &["r07_"],
-    ),
-    mutation(
         "pending counts on days not covered",
         &[(
             "tallybook.is_seen(%1$L) and bucket_start >= (select covered_from from tallybook.rollup where name = %1$L)",
             "tallybook.is_seen(%1$L)",
         )],
-        &["r41_", "r02_"],
+        &["m04_"],
     ),
     mutation(
         "covered days are read from raw too",
@@ -512,7 +528,7 @@ pub(super) const MUTATIONS: &[Mutation] = &[
             "from tallybook.contribution() where bucket_start < (select covered_from from tallybook.rollup where name = %L)",
             "from tallybook.contribution() where bucket_start < (select covered_from + interval ''1 day'' from tallybook.rollup where name = %L)",
         )],
-        &["r02_", "r41_"],
+        &["m04_"],
     ),
     mutation(
         "a covered view is read in snapshots that are older",

@@ -1,0 +1,130 @@
+//! Databases that are not as ours are: other locales, other roles, publications, history from before.
+use super::{FOLD, assert_no_ghosts, folded_world, run, text};
+use crate::races::world::{CAPTURES, assert_exact, database, fold_exactly, redeclare};
+use sqlx::{Connection, Executor, PgConnection};
+use tallybook::db::migrate;
+use tallybook::{rollup, testing};
+
+#[tokio::test]
+async fn m04_reads_are_exact_before_while_and_after_history_is_covered() {
+    for capture in CAPTURES {
+        let db = database(capture).await;
+        let mut conn = db.connect().await;
+        redeclare(&mut conn).await;
+        assert_exact(&mut conn, "nothing was covered").await;
+        for slice in 0.. {
+            run(&mut conn, "update task_usage set input_tokens = input_tokens + 1").await;
+            assert_exact(&mut conn, "history was corrected").await;
+            if rollup::backfill::slice(&db.pool, 1).await.unwrap().is_none() {
+                assert!(slice > 1, "history was covered in several slices");
+                break;
+            }
+            assert_exact(&mut conn, "a slice").await;
+        }
+        rollup::backfill::settle(&db.pool).await.unwrap();
+        fold_exactly(&mut conn, "all was covered").await;
+    }
+}
+
+#[tokio::test]
+async fn m14_no_locale_and_no_collation_decides_what_is_equal() {
+    for options in
+        ["", "locale_provider icu icu_locale 'tr-TR' locale 'C.UTF-8'", "locale_provider icu icu_locale 'az' locale 'C.UTF-8'"]
+    {
+        let db = testing::empty_database_with(options).await;
+        migrate::up(&db.pool).await.unwrap();
+        db.pool.execute(include_str!("../../../src/testing/one_task.sql")).await.unwrap();
+        let mut conn = db.connect().await;
+        for host in [
+            "select 1",
+            "create collation alike (provider = icu, locale = 'und-u-ks-level1', deterministic = false);
+             alter table task_usage alter model type text collate alike, alter provider type text collate alike",
+            "create extension citext; alter table task_usage alter model type citext, alter provider type citext",
+        ] {
+            run(&mut conn, host).await;
+            for (provider, model) in [("CLAUDE I", "opus"), ("claude i", "Opus"), ("Claude İ", "OPUS"), ("claude ı", "öpüs")]
+            {
+                run(
+                    &mut conn,
+                    &format!(
+                        "insert into task_usage (task_id, provider, model, event_key, input_tokens)
+                     select id, '{provider}', '{model}', gen_random_uuid()::text, 7 from agent_task_queue limit 1"
+                    ),
+                )
+                .await;
+            }
+            run(&mut conn, "update task_usage set input_tokens = input_tokens + 1 where provider::text collate \"C\" like 'C%'")
+                .await;
+            for folded in [false, true] {
+                let providers = "select string_agg(distinct provider, ',' order by provider) from tallybook.task_usage_daily_now where provider like 'claude%'";
+                assert_eq!(text(&mut conn, providers).await, "claude i,claude İ,claude ı", "{options} {host} {folded}");
+                let models = "select count(distinct model) from tallybook.task_usage_daily_now where provider like 'claude%'";
+                assert_eq!(text(&mut conn, models).await, "4", "{options} {host} {folded}");
+                assert!(rollup::verify::verify(&db.pool).await.unwrap().exact(), "{options} {host} {folded}");
+                run(&mut conn, FOLD).await;
+            }
+        }
+    }
+}
+
+/// Names in the writer's temporary schema, and first in its path, that would run in the place of what capture calls.
+const HIJACK: &str = "
+    create function pg_temp.hijacked() returns int language plpgsql as $$ begin raise exception 'hijacked as %', current_user; end $$;
+    create function pg_temp.bucket(timestamptz) returns timestamptz language sql as 'select null::timestamptz from (select pg_temp.hijacked()) x';
+    create function pg_temp.minus(numeric, numeric) returns numeric language sql as 'select pg_temp.hijacked()::numeric';
+    create operator pg_temp.- (leftarg = numeric, rightarg = numeric, function = pg_temp.minus);
+    create function pg_temp.differ(text, text) returns boolean language sql as 'select pg_temp.hijacked() = 1';
+    create operator pg_temp.= (leftarg = text, rightarg = text, function = pg_temp.differ);
+    create function pg_temp.lower(text) returns text language sql as 'select pg_temp.hijacked()::text';
+    create function pg_temp.pg_current_xact_id() returns xid8 language sql as 'select null::xid8 from (select pg_temp.hijacked()) x';
+    create function pg_temp.clock_timestamp() returns timestamptz language sql as 'select null::timestamptz from (select pg_temp.hijacked()) x';
+    create domain pg_temp.numeric as text check (pg_temp.hijacked() = 1);
+    create temp table usage_change (like task_usage);
+    create temp table agent_task_queue (id uuid);
+    set search_path = pg_temp, public, pg_catalog";
+
+#[tokio::test]
+async fn m15_a_writer_s_own_names_do_not_run_with_our_rights() {
+    for capture in CAPTURES {
+        let (db, mut conn) = folded_world(capture).await;
+        let role = format!("writer_{}", uuid::Uuid::new_v4().simple());
+        run(&mut conn, &format!("create role {role} login password 'writer'; grant select, insert, update, delete on all tables in schema public to {role}")).await;
+        let mut writer = PgConnection::connect_with(&db.options().username(&role).password("writer")).await.unwrap();
+        writer.execute(HIJACK).await.unwrap();
+        for write in [
+            "insert into public.task_usage (task_id, provider, model, event_key, input_tokens) values (public.the('task 1'), 'Claude', 'opus', 'hijack', 3)",
+            "update public.task_usage set input_tokens = input_tokens + 4",
+            "update public.task_usage set model = 'other' where event_key operator(pg_catalog.=) 'hijack'",
+            "update public.agent_task_queue set runtime_id = null where id = public.the('task 1')",
+            "update public.agent set workspace_id = public.the('workspace 2')",
+            "update public.issue set project_id = null",
+            "delete from public.task_usage where event_key operator(pg_catalog.=) 'hijack'",
+        ] {
+            run(&mut writer, write).await;
+            assert_exact(&mut conn, write).await;
+        }
+        writer.close().await.unwrap();
+        assert_no_ghosts(&mut conn, "what a writer did with names of its own").await;
+        run(&mut conn, &format!("drop owned by {role}; drop role {role}")).await;
+    }
+}
+
+#[tokio::test]
+async fn m16_a_host_s_publications_and_sequences_are_left_alone() {
+    for capture in CAPTURES {
+        let (_db, mut conn) = folded_world(capture).await;
+        run(&mut conn, "create publication everything for all tables; create sequence host; select setval('host', 41); select nextval('host')").await;
+        run(&mut conn, "update task_usage set input_tokens = input_tokens + 1; update agent_task_queue set runtime_id = null")
+            .await;
+        run(&mut conn, "select tallybook.rebuild('-infinity', 'infinity')").await;
+        assert_no_ghosts(&mut conn, "all tables are published").await;
+        assert_eq!(text(&mut conn, "select lastval()").await, "42");
+        let public: String = text(
+            &mut conn,
+            "select coalesce(string_agg(oid::regprocedure::text, ', '), '') from pg_proc
+             where pronamespace = 'tallybook'::regnamespace and has_function_privilege('public', oid, 'execute')",
+        )
+        .await;
+        assert_eq!(public, "", "functions that anybody may call");
+    }
+}
