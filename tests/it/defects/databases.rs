@@ -1,5 +1,6 @@
 //! Databases that are not as ours are: other locales, other roles, publications, history from before.
 use super::{FOLD, assert_no_ghosts, folded_world, run, text};
+use crate::mutations;
 use crate::races::world::{CAPTURES, assert_exact, database, fold_exactly, redeclare};
 use sqlx::{Connection, Executor, PgConnection};
 use tallybook::db::migrate;
@@ -32,15 +33,15 @@ async fn m14_no_locale_and_no_collation_decides_what_is_equal() {
         ["", "locale_provider icu icu_locale 'tr-TR' locale 'C.UTF-8'", "locale_provider icu icu_locale 'az' locale 'C.UTF-8'"]
     {
         let db = testing::empty_database_with(options).await;
-        migrate::up(&db.pool).await.unwrap();
+        migrate::up_with(&db.pool, &mutations::migrations()).await.unwrap();
         db.pool.execute(include_str!("../../../src/testing/one_task.sql")).await.unwrap();
         let mut conn = db.connect().await;
-        for host in [
+        for (round, host) in (1..).zip([
             "select 1",
             "create collation alike (provider = icu, locale = 'und-u-ks-level1', deterministic = false);
              alter table task_usage alter model type text collate alike, alter provider type text collate alike",
             "create extension citext; alter table task_usage alter model type citext, alter provider type citext",
-        ] {
+        ]) {
             run(&mut conn, host).await;
             for (provider, model) in [("CLAUDE I", "opus"), ("claude i", "Opus"), ("Claude İ", "OPUS"), ("claude ı", "öpüs")]
             {
@@ -56,8 +57,10 @@ async fn m14_no_locale_and_no_collation_decides_what_is_equal() {
             run(&mut conn, "update task_usage set input_tokens = input_tokens + 1 where provider::text collate \"C\" like 'C%'")
                 .await;
             for folded in [false, true] {
-                let providers = "select string_agg(distinct provider, ',' order by provider) from tallybook.task_usage_daily_now where provider like 'claude%'";
-                assert_eq!(text(&mut conn, providers).await, "claude i,claude İ,claude ı", "{options} {host} {folded}");
+                let providers = "select string_agg(provider || ': ' || events, ', ' order by provider) from (
+                    select provider, sum(event_count) as events from tallybook.task_usage_daily_now where provider like 'claude%' group by provider) x";
+                let expected = format!("claude i: {}, claude İ: {round}, claude ı: {round}", 2 * round);
+                assert_eq!(text(&mut conn, providers).await, expected, "{options} {host} {folded}");
                 let models = "select count(distinct model) from tallybook.task_usage_daily_now where provider like 'claude%'";
                 assert_eq!(text(&mut conn, models).await, "4", "{options} {host} {folded}");
                 assert!(rollup::verify::verify(&db.pool).await.unwrap().exact(), "{options} {host} {folded}");
@@ -67,28 +70,29 @@ async fn m14_no_locale_and_no_collation_decides_what_is_equal() {
     }
 }
 
-/// Names in the writer's temporary schema, and first in its path, that would run in the place of what capture calls.
+/// Names of the writer's, first in its path, that would run in the place of what capture calls.
 const HIJACK: &str = "
-    create function pg_temp.hijacked() returns int language plpgsql as $$ begin raise exception 'hijacked as %', current_user; end $$;
-    create function pg_temp.bucket(timestamptz) returns timestamptz language sql as 'select null::timestamptz from (select pg_temp.hijacked()) x';
-    create function pg_temp.minus(numeric, numeric) returns numeric language sql as 'select pg_temp.hijacked()::numeric';
-    create operator pg_temp.- (leftarg = numeric, rightarg = numeric, function = pg_temp.minus);
-    create function pg_temp.differ(text, text) returns boolean language sql as 'select pg_temp.hijacked() = 1';
-    create operator pg_temp.= (leftarg = text, rightarg = text, function = pg_temp.differ);
-    create function pg_temp.lower(text) returns text language sql as 'select pg_temp.hijacked()::text';
-    create function pg_temp.pg_current_xact_id() returns xid8 language sql as 'select null::xid8 from (select pg_temp.hijacked()) x';
-    create function pg_temp.clock_timestamp() returns timestamptz language sql as 'select null::timestamptz from (select pg_temp.hijacked()) x';
-    create domain pg_temp.numeric as text check (pg_temp.hijacked() = 1);
+    create function evil.hijacked() returns int language plpgsql as $$ begin raise exception 'hijacked as %', current_user; end $$;
+    create function evil.bucket(timestamptz) returns timestamptz language sql as 'select null::timestamptz from (select evil.hijacked()) x';
+    create function evil.minus(numeric, numeric) returns numeric language sql as 'select evil.hijacked()::numeric';
+    create operator evil.- (leftarg = numeric, rightarg = numeric, function = evil.minus);
+    create function evil.differ(text, text) returns boolean language sql as 'select evil.hijacked() = 1';
+    create operator evil.= (leftarg = text, rightarg = text, function = evil.differ);
+    create function evil.lower(text) returns text language sql as 'select evil.hijacked()::text';
+    create function evil.pg_current_xact_id() returns xid8 language sql as 'select null::xid8 from (select evil.hijacked()) x';
+    create function evil.clock_timestamp() returns timestamptz language sql as 'select null::timestamptz from (select evil.hijacked()) x';
+    create domain pg_temp.numeric as text check (evil.hijacked() = 1);
+    create domain pg_temp.text as varchar check (evil.hijacked() = 1);
     create temp table usage_change (like task_usage);
     create temp table agent_task_queue (id uuid);
-    set search_path = pg_temp, public, pg_catalog";
+    set search_path = pg_temp, evil, pg_catalog";
 
 #[tokio::test]
 async fn m15_a_writer_s_own_names_do_not_run_with_our_rights() {
     for capture in CAPTURES {
         let (db, mut conn) = folded_world(capture).await;
         let role = format!("writer_{}", uuid::Uuid::new_v4().simple());
-        run(&mut conn, &format!("create role {role} login password 'writer'; grant select, insert, update, delete on all tables in schema public to {role}")).await;
+        run(&mut conn, &format!("create role {role} login password 'writer'; grant select, insert, update, delete on all tables in schema public to {role}; create schema evil authorization {role}")).await;
         let mut writer = PgConnection::connect_with(&db.options().username(&role).password("writer")).await.unwrap();
         writer.execute(HIJACK).await.unwrap();
         for write in [

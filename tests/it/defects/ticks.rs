@@ -1,9 +1,7 @@
 //! Ticks that are cancelled, fail, come too late, come never, or come where they must not.
 use super::{FOLD, folded_world, run, text};
 use crate::races::session::{ISOLATIONS, Isolation, Session, code_of};
-use crate::races::world::{
-    Capture, GATE_CLOSE, GATE_OPEN, assert_exact, database, empty_database, fold_exactly, install_gate, redeclare,
-};
+use crate::races::world::{Capture, GATE_CLOSE, GATE_OPEN, assert_exact, empty_database, fold_exactly, install_gate, redeclare};
 
 const CORRECT: &str = "update task_usage set input_tokens = input_tokens + 1";
 
@@ -201,9 +199,11 @@ async fn r39_who_holds_the_fold_lock_in_a_prepared_transaction_is_named() {
 
 #[tokio::test]
 async fn r41_days_emptied_before_they_were_covered_leave_nothing_and_ghost_days_are_healed() {
-    let db = database(Capture::ByStatement).await;
-    let mut conn = db.connect().await;
+    let (db, mut conn) = folded_world(Capture::ByStatement).await;
+    run(&mut conn, "update task_usage set created_at = '2025-12-01' where task_id = the('task 2')").await;
+    run(&mut conn, FOLD).await;
     redeclare(&mut conn).await;
+    // the first days of January; December stays uncovered
     run(&mut conn, "select tallybook.backfill_slice(1)").await;
     run(&mut conn, "delete from task_usage where created_at < '2026-01-03'").await;
     assert_exact(&mut conn, "uncovered days were emptied").await;

@@ -10,10 +10,13 @@ use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection};
 use std::collections::BTreeMap;
 use std::process::Stdio;
 use std::time::Instant;
+use tallybook::db::migrate;
 use tallybook::testing;
 use tokio::process::Command;
 use tokio::task::JoinSet;
 
+/// Tells the tests of a mutant which one it is.
+const MUTANT_VARIABLE: &str = "TALLYBOOK_TEST_MUTANT";
 /// Mutations under test at once.
 const AT_ONCE: usize = 3;
 
@@ -69,7 +72,8 @@ async fn try_it(number: usize, mutation: &Mutation) -> Fate {
     let mut fate = Fate::Survived;
     for test in mutation.found_by {
         let mut child = Command::new(std::env::current_exe().unwrap());
-        child.args([test, "--test-threads=1"]).env(testing::TEMPLATE_VARIABLE, &template).kill_on_drop(true);
+        child.args([test, "--test-threads=1"]).kill_on_drop(true);
+        child.env(testing::TEMPLATE_VARIABLE, &template).env(MUTANT_VARIABLE, number.to_string());
         let ended = child.stdin(Stdio::null()).output().await.unwrap();
         let told = String::from_utf8_lossy(&ended.stdout);
         assert!(!told.contains("running 0 tests"), "{}: no test is named so: {test}", mutation.defect);
@@ -82,15 +86,21 @@ async fn try_it(number: usize, mutation: &Mutation) -> Fate {
     fate
 }
 
+/// The migrations that are under test, for a database that cannot be cloned from the template.
+pub(crate) fn migrations() -> BTreeMap<i64, String> {
+    let mutant = std::env::var(MUTANT_VARIABLE).ok();
+    mutant.map_or_else(|| migrate::texts().collect(), |number| mutated(&MUTATIONS[number.parse::<usize>().unwrap()]))
+}
+
 /// Where a property keeps the seeds that failed; nowhere while it fails for a defect that was put in.
 pub(crate) fn seeds(file: &'static str) -> Option<Box<dyn FailurePersistence>> {
-    let is_mutant = std::env::var_os(testing::TEMPLATE_VARIABLE).is_some();
+    let is_mutant = std::env::var_os(MUTANT_VARIABLE).is_some();
     (!is_mutant).then(|| -> Box<dyn FailurePersistence> { Box::new(FileFailurePersistence::Direct(file)) })
 }
 
 /// The migrations with the defect, by their version.
 fn mutated(mutation: &Mutation) -> BTreeMap<i64, String> {
-    let mut texts: BTreeMap<i64, String> = tallybook::db::migrate::texts().collect();
+    let mut texts: BTreeMap<i64, String> = migrate::texts().collect();
     for (text, instead) in mutation.edits {
         let places: usize = texts.values().map(|sql| sql.matches(text).count()).sum();
         assert_eq!(places, 1, "{}: the migrations say {places} times: {text}", mutation.defect);
