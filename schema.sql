@@ -282,6 +282,67 @@ end $_$;
 
 COMMENT ON FUNCTION tallybook.capture_usage_by(form text) IS 'Installs the capture of usage, by ''statement'' or by ''row''. Takes SHARE ROW EXCLUSIVE on public.task_usage: no change slips between the two.';
 
+CREATE FUNCTION tallybook.compare(rollup_name text, since timestamp with time zone, until timestamp with time zone, examples_max bigint, OUT day date, OUT keys bigint, OUT drifted_keys bigint, OUT examples jsonb) RETURNS SETOF record
+    LANGUAGE plpgsql STABLE SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    SET "DateStyle" TO 'ISO'
+    SET jit TO 'off'
+    AS $_$
+declare
+  r tallybook.rollup;
+  bucket text;
+begin
+  select * into r from tallybook.rollup where name = rollup_name;
+  if not found then
+    raise exception 'there is no rollup %', quote_nullable(rollup_name) using errcode = 'undefined_table';
+  end if;
+  bucket := tallybook.bucket_column(r.bucket_width);
+  return query execute format($sql$
+    with
+      both_sides as (
+        select true as is_shown, %2$s as bucket, %3$s, %4$s from tallybook.%1$s_now where %2$s >= %5$s and %6$s
+        union all
+        select false, %7$s, %8$s, %4$s from tallybook.contribution() where %9$s),
+      sums as (
+        select bucket, %3$s, %10$s, %11$s from both_sides group by bucket, %3$s),
+      -- what agrees is only counted: it keeps nothing but its day
+      compared as materialized (
+        select %12$s as day, is_drifted,
+          case when is_drifted then jsonb_build_object('bucket', bucket, %13$s) end as key,
+          case when is_drifted then jsonb_build_object(%14$s) end as shown,
+          case when is_drifted then jsonb_build_object(%15$s) end as raw
+        from (select *, (%16$s) as is_drifted from sums) s),
+      examples as (
+        select day, jsonb_agg(jsonb_build_object('key', key, 'shown', shown, 'raw', raw) order by key) as examples
+        from (select * from compared where is_drifted order by day, key limit $1) e
+        group by day)
+    select c.day, count(*), count(*) filter (where c.is_drifted), coalesce((select e.examples from examples e where e.day = c.day), '[]')
+    from compared c
+    group by c.day
+    order by c.day$sql$,
+    r.name,
+    bucket,
+    array_to_string(r.dimensions, ', '),
+    array_to_string(tallybook.measures(), ', '),
+    tallybook.bucket_bound(r.bucket_width, since),
+    -- a bucket at infinity, which nobody but a hand can have written, belongs to the last day
+    case when until = 'infinity' then 'true' else format('%s < %s', bucket, tallybook.bucket_bound(r.bucket_width, until)) end,
+    tallybook.bucket_expression(r.bucket_width, 'bucket_start'),
+    (select string_agg(case when d in ('provider', 'model') then d || ' collate "C"' else d end, ', ' order by n) from unnest(r.dimensions) with ordinality as x (d, n)),
+    tallybook.happened_in(since, until),
+    tallybook.each('coalesce(sum({}) filter (where is_shown), 0) as shown_{}', tallybook.measures()),
+    tallybook.each('coalesce(sum({}) filter (where not is_shown), 0) as raw_{}', tallybook.measures()),
+    format('greatest(least(%s, ''9999-12-31''), ''0001-01-01'')',
+      case bucket when 'bucket_date' then 'bucket' else '(bucket at time zone ''UTC'')::date' end),
+    tallybook.each('''{}'', {}', r.dimensions),
+    tallybook.each('''{}'', shown_{}', tallybook.measures()),
+    tallybook.each('''{}'', raw_{}', tallybook.measures()),
+    tallybook.each('shown_{} <> raw_{}', tallybook.measures(), ' or '))
+  using examples_max;
+end $_$;
+
+COMMENT ON FUNCTION tallybook.compare(rollup_name text, since timestamp with time zone, until timestamp with time zone, examples_max bigint, OUT day date, OUT keys bigint, OUT drifted_keys bigint, OUT examples jsonb) IS 'Compares a now-view with the sums of raw usage, both ways, in the caller''s snapshot: a row for each UTC day that holds keys, with some of those that differ.';
+
 CREATE FUNCTION tallybook.contribution() RETURNS TABLE(happened_at timestamp with time zone, task_id uuid, issue_id uuid, bucket_start timestamp with time zone, workspace_id uuid, runtime_id uuid, agent_id uuid, project_id uuid, provider text, model text, input_tokens numeric, output_tokens numeric, cache_read_tokens numeric, cache_write_tokens numeric, cache_write_1h_tokens numeric, cost_usd_ticks numeric, uncosted_input_tokens numeric, uncosted_output_tokens numeric, uncosted_cache_read_tokens numeric, uncosted_cache_write_tokens numeric, uncosted_cache_write_1h_tokens numeric, event_count bigint)
     LANGUAGE sql STABLE
     AS $$
@@ -333,6 +394,41 @@ begin
 end $_$;
 
 COMMENT ON FUNCTION tallybook.create_rollup(rollup_name text, bucket_width interval, dimensions text[]) IS 'Declares a rollup: its table, indexes and now-view are made, and fold and backfill keep it from now on.';
+
+CREATE FUNCTION tallybook.days_held(since timestamp with time zone, until timestamp with time zone) RETURNS SETOF date
+    LANGUAGE plpgsql STABLE SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    SET "DateStyle" TO 'ISO'
+    SET jit TO 'off'
+    AS $_$
+declare
+  first_day constant date := (since at time zone 'UTC')::date;
+  end_day constant date := (until at time zone 'UTC')::date;
+begin
+  return query execute (
+    select $sql$
+      -- one look into the index for each day
+      with recursive raw (day) as (
+        select date_trunc('day', tallybook.bucket(max(created_at)), 'UTC') from public.task_usage having max(created_at) is not null
+        union all
+        select (
+          select date_trunc('day', tallybook.bucket(max(u.created_at)), 'UTC') from public.task_usage u
+          where u.created_at < r.day having max(u.created_at) is not null)
+        from raw r where r.day > '0001-01-01 00:00+00')
+      select held.day from (
+        select (day at time zone 'UTC')::date as day from raw where day is not null
+        union
+        select '0001-01-01' where exists (select from public.task_usage where created_at is null)$sql$
+      || coalesce(string_agg(format($sql$
+        union
+        select greatest(least(%2$s, '9999-12-31'), '0001-01-01') from tallybook.%1$s$sql$,
+        name, case tallybook.bucket_column(bucket_width) when 'bucket_date' then 'bucket_date' else '(bucket_start at time zone ''UTC'')::date' end), ''), '')
+      || ') held where held.day >= $1 and held.day < $2 order by held.day'
+    from tallybook.rollup)
+  using first_day, end_day;
+end $_$;
+
+COMMENT ON FUNCTION tallybook.days_held(since timestamp with time zone, until timestamp with time zone) IS 'The UTC days, in [since, until), on which there is raw usage or a row of any rollup.';
 
 CREATE FUNCTION tallybook.define_fold() RETURNS void
     LANGUAGE plpgsql
@@ -1116,6 +1212,31 @@ end $_$;
 
 COMMENT ON FUNCTION tallybook.rebuild_days(since timestamp with time zone, until timestamp with time zone, names text[]) IS 'Replaces days of rollups by the raw sums less what is pending. Returns the rollup rows written.';
 
+CREATE FUNCTION tallybook.rebuild_rollup(rollup_name text, since timestamp with time zone, until timestamp with time zone) RETURNS bigint
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+declare
+  r tallybook.rollup;
+begin
+  if since is null or until is null or since <> date_trunc('day', since, 'UTC') or until <> date_trunc('day', until, 'UTC') then
+    raise exception 'a rollup is rebuilt in whole UTC days' using errcode = 'invalid_parameter_value';
+  end if;
+  perform tallybook.require_alone();
+  perform tallybook.wait_for_fold_lock();
+  perform tallybook.lock_sources();
+  select * into r from tallybook.rollup where name = rollup_name;
+  if not found then
+    raise exception 'there is no rollup %', quote_nullable(rollup_name) using errcode = 'undefined_table';
+  end if;
+  if until = 'infinity' then
+    execute format('delete from tallybook.%I where %I = ''infinity''', r.name, tallybook.bucket_column(r.bucket_width));
+  end if;
+  return tallybook.rebuild_days(since, until, array[r.name]);
+end $$;
+
+COMMENT ON FUNCTION tallybook.rebuild_rollup(rollup_name text, since timestamp with time zone, until timestamp with time zone) IS 'Replaces whole UTC days, [since, until), of one rollup by the raw sums less what is pending. Returns the rollup rows written.';
+
 CREATE TABLE tallybook.fold_state (
     singleton boolean DEFAULT true NOT NULL,
     last_run_started_at timestamp with time zone,
@@ -1221,6 +1342,20 @@ begin
 end $$;
 
 COMMENT ON FUNCTION tallybook.settle_views() IS 'Takes the raw arm off the now-views of rollups that are wholly covered: reads are planned faster without it.';
+
+CREATE FUNCTION tallybook.slice_before(until timestamp with time zone, rows_max bigint) RETURNS timestamp with time zone
+    LANGUAGE plpgsql STABLE SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+declare
+  since timestamptz;
+begin
+  select date_trunc('day', tallybook.bucket(created_at), 'UTC') into since
+  from public.task_usage where created_at < until order by created_at desc offset rows_max limit 1;
+  return case when since < until then since else '-infinity' end;
+end $$;
+
+COMMENT ON FUNCTION tallybook.slice_before(until timestamp with time zone, rows_max bigint) IS 'Where the whole UTC days begin that lie before a day and hold so many rows of raw usage; -infinity when there are no more.';
 
 CREATE TABLE tallybook.rollup (
     name text NOT NULL,
@@ -1347,50 +1482,12 @@ COMMENT ON FUNCTION tallybook.usage_image(row_name text) IS 'SQL: task, key part
 CREATE FUNCTION tallybook.verify(rollup_name text, since timestamp with time zone, until timestamp with time zone, examples_max bigint, OUT keys bigint, OUT drifted_keys bigint, OUT drifted_days date[], OUT examples jsonb) RETURNS record
     LANGUAGE plpgsql STABLE SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
-    SET "DateStyle" TO 'ISO'
-    SET jit TO 'off'
     AS $_$
-declare
-  r tallybook.rollup;
-  bucket text;
 begin
-  select * into r from tallybook.rollup where name = rollup_name;
-  if not found then
-    raise exception 'there is no rollup %', quote_nullable(rollup_name) using errcode = 'undefined_table';
-  end if;
-  bucket := tallybook.bucket_column(r.bucket_width);
-  execute format($sql$
-    with
-      both_sides as (
-        select true as is_shown, %2$s, %3$s, %4$s from tallybook.%1$s_now where %2$s >= %5$s and %2$s < %6$s
-        union all
-        select false, %7$s, %8$s, %4$s from tallybook.contribution() where %9$s),
-      compared as (
-        select %2$s, %3$s, %10$s, %11$s from both_sides group by %2$s, %3$s),
-      differing as (
-        select jsonb_build_object('bucket', %2$s, %12$s) as key, %13$s as day,
-          jsonb_build_object(%14$s) as shown, jsonb_build_object(%15$s) as raw
-        from compared where %16$s)
-    select (select count(*) from compared), count(*), coalesce(array_agg(distinct day), '{}'),
-      (select coalesce(jsonb_agg(to_jsonb(d) - 'day'), '[]') from (select * from differing order by key limit $1) d)
-    from differing$sql$,
-    r.name,
-    bucket,
-    array_to_string(r.dimensions, ', '),
-    array_to_string(tallybook.measures(), ', '),
-    tallybook.bucket_bound(r.bucket_width, since),
-    tallybook.bucket_bound(r.bucket_width, until),
-    tallybook.bucket_expression(r.bucket_width, 'bucket_start'),
-    (select string_agg(case when d in ('provider', 'model') then d || ' collate "C"' else d end, ', ' order by n) from unnest(r.dimensions) with ordinality as x (d, n)),
-    tallybook.happened_in(since, until),
-    tallybook.each('coalesce(sum({}) filter (where is_shown), 0) as shown_{}', tallybook.measures()),
-    tallybook.each('coalesce(sum({}) filter (where not is_shown), 0) as raw_{}', tallybook.measures()),
-    tallybook.each('''{}'', {}', r.dimensions),
-    case bucket when 'bucket_date' then bucket else '(' || bucket || ' at time zone ''UTC'')::date' end,
-    tallybook.each('''{}'', shown_{}', tallybook.measures()),
-    tallybook.each('''{}'', raw_{}', tallybook.measures()),
-    tallybook.each('shown_{} <> raw_{}', tallybook.measures(), ' or '))
-  into keys, drifted_keys, drifted_days, examples using examples_max;
+  select coalesce(sum(c.keys), 0), coalesce(sum(c.drifted_keys), 0), coalesce(array_agg(c.day order by c.day) filter (where c.drifted_keys > 0), '{}'),
+    jsonb_path_query_array(coalesce(jsonb_agg(c.examples order by c.day), '[]'), '$[*][*]')
+  into keys, drifted_keys, drifted_days, examples
+  from tallybook.compare(rollup_name, since, until, examples_max) c;
 end $_$;
 
 COMMENT ON FUNCTION tallybook.verify(rollup_name text, since timestamp with time zone, until timestamp with time zone, examples_max bigint, OUT keys bigint, OUT drifted_keys bigint, OUT drifted_days date[], OUT examples jsonb) IS 'Compares a now-view with the sums of raw usage, both ways, in the caller''s snapshot: keys compared, keys that differ, their days, and some of them.';
@@ -1522,6 +1619,25 @@ COMMENT ON TABLE tallybook.agent_change IS 'Signed images of agent rows that are
 COMMENT ON COLUMN tallybook.agent_change.xid IS 'The transaction that wrote the row.';
 
 COMMENT ON COLUMN tallybook.agent_change.captured_at IS 'When it was written, by the database''s clock.';
+
+CREATE TABLE tallybook.drift (
+    rollup text NOT NULL,
+    day date NOT NULL,
+    drifted_keys bigint NOT NULL,
+    found_at timestamp with time zone DEFAULT now() NOT NULL,
+    checked_at timestamp with time zone DEFAULT now() NOT NULL,
+    CONSTRAINT drift_drifted_keys_check CHECK ((drifted_keys > 0))
+);
+
+ALTER TABLE ONLY tallybook.drift REPLICA IDENTITY FULL;
+
+COMMENT ON TABLE tallybook.drift IS 'Days on which a now-view was found to differ from raw usage, until a check finds them exact. Empty when all is well.';
+
+COMMENT ON COLUMN tallybook.drift.drifted_keys IS 'How many keys of the day differed at the last check.';
+
+COMMENT ON COLUMN tallybook.drift.found_at IS 'When it was found first.';
+
+COMMENT ON COLUMN tallybook.drift.checked_at IS 'When it was found last.';
 
 CREATE TABLE tallybook.fold_mark (
     id bigint NOT NULL,
@@ -1805,6 +1921,33 @@ COMMENT ON COLUMN tallybook.usage_change.xid IS 'The transaction that wrote the 
 
 COMMENT ON COLUMN tallybook.usage_change.captured_at IS 'When it was written, by the database''s clock.';
 
+CREATE TABLE tallybook.verify_state (
+    singleton boolean DEFAULT true NOT NULL,
+    due_at timestamp with time zone DEFAULT '-infinity'::timestamp with time zone NOT NULL,
+    next_is_newest boolean DEFAULT true NOT NULL,
+    unchecked_until date DEFAULT 'infinity'::date NOT NULL,
+    round_started_at timestamp with time zone,
+    checked_since timestamp with time zone,
+    checked_at timestamp with time zone,
+    CONSTRAINT verify_state_singleton_check CHECK (singleton)
+);
+
+ALTER TABLE ONLY tallybook.verify_state REPLICA IDENTITY FULL;
+
+COMMENT ON TABLE tallybook.verify_state IS 'How far the verification is that services do all the time: one row. The newest days and a slice of history take turns.';
+
+COMMENT ON COLUMN tallybook.verify_state.due_at IS 'Nobody checks before this time; whoever checks moves it on first.';
+
+COMMENT ON COLUMN tallybook.verify_state.next_is_newest IS 'Whether the newest days come next, or history.';
+
+COMMENT ON COLUMN tallybook.verify_state.unchecked_until IS 'What this round still has to check: all before this UTC day; infinity when no round is under way.';
+
+COMMENT ON COLUMN tallybook.verify_state.round_started_at IS 'When this round began.';
+
+COMMENT ON COLUMN tallybook.verify_state.checked_since IS 'Every day has been checked since then: the beginning of the last round that came to its end.';
+
+COMMENT ON COLUMN tallybook.verify_state.checked_at IS 'When a slice was checked last.';
+
 ALTER TABLE ONLY public.agent
     ADD CONSTRAINT agent_pkey PRIMARY KEY (id);
 
@@ -1838,6 +1981,9 @@ ALTER TABLE ONLY tallybook.access_token
 ALTER TABLE ONLY tallybook.access_token
     ADD CONSTRAINT access_token_pkey PRIMARY KEY (id);
 
+ALTER TABLE ONLY tallybook.drift
+    ADD CONSTRAINT drift_pkey PRIMARY KEY (rollup, day);
+
 ALTER TABLE ONLY tallybook.fold_mark
     ADD CONSTRAINT fold_mark_pkey PRIMARY KEY (id);
 
@@ -1846,6 +1992,9 @@ ALTER TABLE ONLY tallybook.fold_state
 
 ALTER TABLE ONLY tallybook.rollup
     ADD CONSTRAINT rollup_pkey PRIMARY KEY (name);
+
+ALTER TABLE ONLY tallybook.verify_state
+    ADD CONSTRAINT verify_state_pkey PRIMARY KEY (singleton);
 
 CREATE INDEX agent_by_runtime ON public.agent USING btree (runtime_id);
 
@@ -1949,6 +2098,9 @@ ALTER TABLE ONLY public.project
 ALTER TABLE ONLY public.task_usage
     ADD CONSTRAINT task_usage_task_id_fkey FOREIGN KEY (task_id) REFERENCES public.agent_task_queue(id) ON DELETE CASCADE;
 
+ALTER TABLE ONLY tallybook.drift
+    ADD CONSTRAINT drift_rollup_fkey FOREIGN KEY (rollup) REFERENCES tallybook.rollup(name) ON DELETE CASCADE;
+
 REVOKE ALL ON FUNCTION tallybook.backfill_slice(rows_max bigint, OUT since timestamp with time zone, OUT until timestamp with time zone, OUT rows_written bigint) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION tallybook.backlog(OUT usage_rows bigint, OUT task_rows bigint, OUT agent_rows bigint, OUT issue_rows bigint, OUT oldest timestamp with time zone) FROM PUBLIC;
@@ -1975,9 +2127,13 @@ REVOKE ALL ON FUNCTION tallybook.capture_usage() FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION tallybook.capture_usage_by(form text) FROM PUBLIC;
 
+REVOKE ALL ON FUNCTION tallybook.compare(rollup_name text, since timestamp with time zone, until timestamp with time zone, examples_max bigint, OUT day date, OUT keys bigint, OUT drifted_keys bigint, OUT examples jsonb) FROM PUBLIC;
+
 REVOKE ALL ON FUNCTION tallybook.contribution() FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION tallybook.create_rollup(rollup_name text, bucket_width interval, dimensions text[]) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION tallybook.days_held(since timestamp with time zone, until timestamp with time zone) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION tallybook.define_fold() FROM PUBLIC;
 
@@ -2037,6 +2193,8 @@ REVOKE ALL ON FUNCTION tallybook.rebuild(since timestamp with time zone, until t
 
 REVOKE ALL ON FUNCTION tallybook.rebuild_days(since timestamp with time zone, until timestamp with time zone, names text[]) FROM PUBLIC;
 
+REVOKE ALL ON FUNCTION tallybook.rebuild_rollup(rollup_name text, since timestamp with time zone, until timestamp with time zone) FROM PUBLIC;
+
 REVOKE ALL ON FUNCTION tallybook.record_fold_error(message text) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION tallybook.refuse_rewritten() FROM PUBLIC;
@@ -2050,6 +2208,8 @@ REVOKE ALL ON FUNCTION tallybook.rollup_task_usage_daily() FROM PUBLIC;
 REVOKE ALL ON FUNCTION tallybook.rollup_task_usage_daily_window(p_from timestamp with time zone, p_to timestamp with time zone) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION tallybook.settle_views() FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION tallybook.slice_before(until timestamp with time zone, rows_max bigint) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION tallybook.sum_statement(contributions text, others text, names text[], since text[], until timestamp with time zone) FROM PUBLIC;
 

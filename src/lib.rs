@@ -6,7 +6,7 @@
 //!
 //! In the order in which the data flows:
 //! - [`ingest`] stores usage reports; [`import`] reads them from files; [`access`] says who may.
-//! - [`rollup`] folds, covers, verifies and repairs.
+//! - [`rollup`] folds, covers, verifies and repairs; [`doctor`] looks for what could make it err.
 //! - [`entity`] keeps what usage is attributed to; [`query`] reads usage back.
 //! - [`http`] and [`cli`] are the two ways in; [`demo`] is a simulated fleet that uses the first.
 //! - [`db`], [`embedded`] and [`telemetry`] are what they stand on; [`model`] and [`clock`] have no I/O.
@@ -17,6 +17,7 @@ pub mod clock;
 pub mod config;
 pub mod db;
 pub mod demo;
+pub mod doctor;
 pub mod embedded;
 pub mod entity;
 pub mod http;

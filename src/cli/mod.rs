@@ -14,7 +14,9 @@ use std::process::ExitCode;
 
 mod backfill;
 mod completions;
+mod days;
 mod demo;
+mod doctor;
 mod entity;
 mod failure;
 mod fold;
@@ -41,7 +43,7 @@ const LOG_COMMAND: &str = "warn,sqlx=error";
 
 const AFTER_HELP: &str = "\
 Exit codes:
-  0    done, and for verify, repair and status: all is exact and well
+  0    done, and for verify, repair, doctor and status: all is exact and well
   1    done, and the answer is no: drift, a fault, a migration missing
   2    could not be done; the reason is on standard error
   130  interrupted by Ctrl-C or a signal
@@ -51,6 +53,7 @@ Examples:
   tallybook serve                         start, with a private PostgreSQL of its own
   tallybook usage --days 30               what was used, by day, provider and model
   tallybook verify                        prove that the rollups equal the raw rows
+  tallybook doctor                        find what could break that
   tallybook status                        how the database and the rollups stand
 
 `tallybook help COMMAND` tells more about each command.";
@@ -84,6 +87,7 @@ enum OnDatabase {
     Status(status::Arguments),
     Verify(verify::Arguments),
     Repair(repair::Arguments),
+    Doctor(doctor::Arguments),
     Fold(fold::Arguments),
     Backfill(backfill::Arguments),
     #[command(subcommand)]
@@ -182,7 +186,7 @@ impl Command {
 impl OnDatabase {
     async fn run(self, context: &mut Context) -> anyhow::Result<Outcome> {
         let place = &context.config.database;
-        let needed = if matches!(self, Self::Migrate(_)) { Schema::Any } else { Schema::Current };
+        let needed = if matches!(self, Self::Migrate(_) | Self::Doctor(_)) { Schema::Any } else { Schema::Current };
         let database = Database::open(place, needed).await?;
         let outcome = self.run_on(&database.pool, &context.clock, &mut context.out).await;
         let closed = database.close().await;
@@ -197,6 +201,7 @@ impl OnDatabase {
             Self::Status(arguments) => status::run(&arguments, pool, out).await,
             Self::Verify(arguments) => verify::run(&arguments, pool, out).await,
             Self::Repair(arguments) => repair::run(&arguments, pool, out).await,
+            Self::Doctor(arguments) => doctor::run(&arguments, pool, out).await,
             Self::Fold(arguments) => fold::run(&arguments, pool, out).await,
             Self::Backfill(arguments) => backfill::run(&arguments, pool, out).await,
             Self::Import(command) => import::run(command, pool, clock, out).await,

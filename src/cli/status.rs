@@ -1,8 +1,8 @@
 //! `tallybook status`: how the rollups stand, on one screen.
 use super::Outcome;
-use super::output::{Output, printable, table, thousands};
+use super::output::{Output, count, printable, table, thousands};
 use crate::db::migrate::State;
-use crate::rollup::status::{self, Rollup, Status};
+use crate::rollup::status::{self, Rollup, Status, Verification};
 use jiff::SignedDuration;
 use serde_json::json;
 use sqlx::PgPool;
@@ -10,7 +10,7 @@ use sqlx::PgPool;
 const AFTER_HELP: &str = "\
 Exit codes:
   0  all is well
-  1  something is wrong: capture has a fault, a migration is missing, or the last fold failed
+  1  something is wrong: capture has a fault, there is drift, a migration is missing, or the last fold failed
   2  could not find out";
 
 /// Show how the database and the rollups stand.
@@ -43,7 +43,14 @@ fn faults(status: &Status) -> Vec<String> {
     let migrations = status.migrations.iter().filter(|m| m.state != State::Applied);
     let migrations =
         migrations.map(|m| format!("migration {:04} is not in place; `tallybook migrate status` tells more", m.version));
-    capture.chain(fold).chain(migrations).collect()
+    let drift = status.verification.drift.iter().map(|drift| {
+        let (keys, days) = (count(drift.keys, "key"), count(drift.days, "day"));
+        format!(
+            "drift: {keys} of {} on {days}; `tallybook doctor` looks for the cause, `tallybook repair` rebuilds the days",
+            drift.rollup
+        )
+    });
+    capture.chain(drift).chain(fold).chain(migrations).collect()
 }
 
 fn print(status: &Status, faults: &[String], out: &mut Output) -> anyhow::Result<()> {
@@ -66,6 +73,7 @@ fn print(status: &Status, faults: &[String], out: &mut Output) -> anyhow::Result
         ("Pending", format!("{} change rows (reads count them in)", thousands(rows))),
         ("Oldest pending", lag),
         ("Last fold", last_fold),
+        ("Verified", verified(&status.verification)),
     ] {
         out.line(format_args!("{name:<15} {value}"))?;
     }
@@ -80,6 +88,16 @@ fn print(status: &Status, faults: &[String], out: &mut Output) -> anyhow::Result
         out.line(format_args!("FAULT: {}", printable(fault)))?;
     }
     Ok(())
+}
+
+/// How far the service's verification is.
+fn verified(verification: &Verification) -> String {
+    match (verification.checked_at, verification.checked_since, verification.reached) {
+        (None, ..) => "not yet by a service; `tallybook verify` does it at once".to_owned(),
+        (Some(at), Some(since), _) => format!("every day since {since:.0}, the last at {at:.0}"),
+        (Some(at), None, Some(reached)) => format!("from {reached} on, the last at {at:.0}"),
+        (Some(at), None, None) => format!("the newest days, the last at {at:.0}"),
+    }
 }
 
 fn row(rollup: &Rollup) -> [String; 4] {

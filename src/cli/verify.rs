@@ -1,7 +1,9 @@
 //! `tallybook verify`: compares what is shown with the raw rows, to the token.
 use super::Outcome;
-use super::output::{Output, printable, table, thousands};
-use crate::rollup::verify::{self, Drift, Report};
+use super::days::{self, Days};
+use super::output::{Output, count, printable, table, thousands};
+use crate::rollup::verify::cause::{self, Cause, Certainty};
+use crate::rollup::verify::{self, Drift, Report, Sample, Sampled, Scope, sample};
 use serde_json::{Value, json};
 use sqlx::PgPool;
 
@@ -9,32 +11,65 @@ use sqlx::PgPool;
 const KEYS_SHOWN: usize = 20;
 
 const AFTER_HELP: &str = "\
-Every rollup's now-view is compared with the sums of all raw usage rows, both ways, in one snapshot; there is no tolerance. It reads all raw rows, blocks nobody, and may run at any time.
+Every rollup's now-view is compared with the sums of the raw usage rows, both ways, in slices of whole UTC days, each in one snapshot; there is no tolerance. It blocks nobody and may run at any time. Where there is drift, it looks for causes.
+
+A sample is made of days drawn at random from those on which there is usage or a row of any rollup. It proves those days, and nothing of the others. The same seed draws the same days.
 
 Exit codes:
   0  exact
   1  drift: the differing keys are listed; `tallybook repair` rebuilds their days
-  2  could not check";
+  2  could not check
+
+Examples:
+  tallybook verify                                         all history
+  tallybook verify --since 2026-01-01 --until 2026-01-31   January
+  tallybook verify --sample 5%                             some days, for a scheduler";
 
 /// Prove that the rollups equal the raw rows.
 #[derive(Debug, clap::Args)]
 #[command(after_help = AFTER_HELP)]
 pub(super) struct Arguments {
-    /// Answer with a JSON object: `exact`, `as_of`, and the keys and the drift of each of the `rollups`.
+    #[command(flatten)]
+    days: Days,
+    /// Verify only so many days, or so many of a hundred, drawn at random.
+    #[arg(long, value_name = "N|PERCENT%")]
+    sample: Option<sample::Size>,
+    /// What decides which days are drawn [default: chance].
+    #[arg(long, value_name = "N", requires = "sample")]
+    seed: Option<u32>,
+    /// Answer with a JSON object: `exact`, `as_of`, the `sample`, the keys and the drift of each of the `rollups`, and the `causes` of drift.
     #[arg(long)]
     json: bool,
 }
 
 /// Verifies, and prints what differs.
 pub(super) async fn run(arguments: &Arguments, pool: &PgPool, out: &mut Output) -> anyhow::Result<Outcome> {
-    let report = verify::verify(pool).await?;
+    let scope = Scope {
+        range: arguments.days.range()?,
+        sample: arguments.sample.map(|size| Sample { size, seed: arguments.seed.unwrap_or_else(rand::random) }),
+        ..Scope::default()
+    };
+    let report = check(pool, &scope).await?;
+    let causes = cause::causes(pool, &report).await?;
     if arguments.json {
-        out.json(&document(&report))?;
+        let mut document = document(&report);
+        document["causes"] = json!(causes);
+        out.json(&document)?;
     } else {
         print(&report, out)?;
-        out.line(if report.exact() { "Exact." } else { "Drift: `tallybook repair` rebuilds the days above." })?;
+        print_causes(&causes, out)?;
+        out.line(verdict(&report, &arguments.days))?;
     }
     Ok(outcome(&report))
+}
+
+/// Verifies, and shows how far it is.
+pub(super) async fn check(pool: &PgPool, scope: &Scope) -> anyhow::Result<Report> {
+    let plan = verify::plan(pool, scope).await?;
+    let bar = days::bar(plan.slices.len(), "slices of days compared")?;
+    let report = verify::check(pool, &plan, |_| bar.inc(1)).await?;
+    bar.finish_and_clear();
+    Ok(report)
 }
 
 /// What the report comes to.
@@ -44,7 +79,25 @@ pub(super) fn outcome(report: &Report) -> Outcome {
 
 /// The report with its verdict, as JSON.
 pub(super) fn document(report: &Report) -> Value {
-    json!({ "exact": report.exact(), "as_of": report.as_of, "rollups": report.rollups })
+    let mut document = json!(report);
+    document["exact"] = json!(report.exact());
+    document
+}
+
+/// The verdict, and of what it is.
+fn verdict(report: &Report, days: &Days) -> String {
+    let of = match &report.sample {
+        Some(Sampled { seed, days: drawn, of_days }) => {
+            let of_days = count(*of_days, "day");
+            format!(" on {} of {of_days}{}, drawn with seed {seed}", thousands(drawn.len()), days.in_words())
+        }
+        None => days.in_words(),
+    };
+    match (report.exact(), &report.sample) {
+        (true, None) => format!("Exact{of}."),
+        (true, Some(_)) => format!("Exact{of}; this says nothing of the others."),
+        (false, _) => format!("Drift{of}: `tallybook repair` rebuilds the days above."),
+    }
 }
 
 /// Prints the figures of each rollup, and the first of the keys that differ.
@@ -63,6 +116,21 @@ pub(super) fn print(report: &Report, out: &mut Output) -> anyhow::Result<()> {
         if rollup.drifted_keys > shown {
             out.line(format_args!("  and {} more", thousands(rollup.drifted_keys - shown)))?;
         }
+    }
+    Ok(())
+}
+
+fn print_causes(causes: &[Cause], out: &mut Output) -> anyhow::Result<()> {
+    if !causes.is_empty() {
+        out.line("\nWhat may have led to it:")?;
+        for Cause { certainty, what } in causes {
+            let certainty = match certainty {
+                Certainty::Found => "found",
+                Certainty::Suspected => "suspected",
+            };
+            out.line(format_args!("  {certainty}: {}", printable(what)))?;
+        }
+        out.line("")?;
     }
     Ok(())
 }

@@ -22,7 +22,6 @@ pub fn fingerprint() -> String {
 }
 
 /// The text of each way up, by its number.
-#[cfg(any(test, feature = "testing"))]
 pub fn texts() -> impl Iterator<Item = (i64, String)> {
     let ways_up = migrator().migrations.into_owned().into_iter().filter(|migration| migration.migration_type.is_up_migration());
     ways_up.map(|migration| (migration.version, migration.sql.as_str().to_owned()))

@@ -3,8 +3,10 @@
 //! The engine itself is SQL (`migrations/`): capture, pending, fold, coverage, rebuild. These modules drive it,
 //! in the order in which the data flows, and hold no state that matters: any number of instances may run.
 pub mod backfill;
+pub mod drift;
 pub mod fold;
 pub mod repair;
 pub mod status;
+pub mod verifier;
 pub mod verify;
 pub mod worker;

@@ -1,30 +1,99 @@
-//! Repair: rebuilds the days on which a now-view differs from raw, and no others.
-use super::verify;
+//! Repair: rebuilds the days on which a now-view differs from raw, in the rollups that differ there, and no others.
+//!
+//! Each day of each rollup is one transaction: repair can be stopped at any point and is finished by running it again. It rebuilds
+//! nothing while capture is not intact: what it rebuilt would drift again.
+use super::drift;
+use super::verify::{self, DayRange, Scope};
 use jiff::civil::Date;
-use jiff_sqlx::ToSqlx;
 use sqlx::PgPool;
 
 /// What was found, done, and left.
 #[derive(Clone, Debug, serde::Serialize)]
 pub struct Report {
-    /// The UTC days that were rebuilt.
+    /// The UTC days on which anything was rebuilt, in order.
     pub days: Vec<Date>,
     /// Rollup rows written.
     pub rows_written: i64,
+    /// What was rebuilt, newest day first.
+    pub rebuilt: Vec<Rebuilt>,
     /// The comparison before.
     pub before: verify::Report,
-    /// The comparison after.
+    /// The comparison after, of the days that were rebuilt; that before where there were none.
     pub after: verify::Report,
 }
 
-/// Verifies, rebuilds each day that differs in a transaction of its own, and verifies again.
-pub async fn repair(pool: &PgPool) -> Result<Report, sqlx::Error> {
-    let before = verify::verify(pool).await?;
+/// A day of a rollup that was rebuilt.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+pub struct Rebuilt {
+    /// The rollup.
+    pub rollup: String,
+    /// The UTC day.
+    pub day: Date,
+    /// Keys that differed.
+    pub keys: i64,
+    /// Rollup rows written.
+    pub rows_written: i64,
+}
+
+/// Why nothing, or not everything, was rebuilt.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// Changes are not captured: what is rebuilt drifts again.
+    #[error("capture is not intact: {}; `tallybook doctor` tells how to mend it, then repair again", .0.join("; "))]
+    Capture(Vec<String>),
+    /// The database refused or went away.
+    #[error("cannot repair: {0}")]
+    Database(#[from] sqlx::Error),
+}
+
+/// Verifies all history, rebuilds what differs, and compares that again.
+pub async fn repair(pool: &PgPool) -> Result<Report, Error> {
+    require_capture(pool).await?;
+    let plan = verify::plan(pool, &Scope::default()).await?;
+    let before = verify::check(pool, &plan, |_| {}).await?;
+    rebuild(pool, before, |_| {}).await
+}
+
+/// Fails where changes are not captured.
+pub async fn require_capture(pool: &PgPool) -> Result<(), Error> {
+    let faults: Vec<String> = sqlx::query_scalar("select tallybook.capture_faults()").fetch_all(pool).await?;
+    if faults.is_empty() { Ok(()) } else { Err(Error::Capture(faults)) }
+}
+
+/// Rebuilds what differs in the report `before`, compares that again, and tells `on_day` of each day of a rollup.
+pub async fn rebuild(pool: &PgPool, before: verify::Report, mut on_day: impl FnMut(&Rebuilt)) -> Result<Report, Error> {
     let days = before.drifted_days();
-    let mut rows_written = 0;
-    for day in &days {
-        rows_written += sqlx::query_scalar::<_, i64>(include_str!("rebuild_day.sql")).bind(day.to_sqlx()).fetch_one(pool).await?;
+    if days.is_empty() {
+        return Ok(Report { days, rows_written: 0, rebuilt: Vec::new(), after: before.clone(), before });
     }
-    let after = if days.is_empty() { before.clone() } else { verify::verify(pool).await? };
-    Ok(Report { days, rows_written, before, after })
+    let mut rebuilt = Vec::new();
+    for day in days.iter().rev() {
+        for rollup in &before.rollups {
+            if let Some(drifted) = rollup.drifted_days.iter().find(|drifted| drifted.day == *day) {
+                let rows_written = rebuild_day(pool, &rollup.name, *day).await?;
+                let done = Rebuilt { rollup: rollup.name.clone(), day: *day, keys: drifted.keys, rows_written };
+                on_day(&done);
+                rebuilt.push(done);
+            }
+        }
+    }
+    let plan = verify::plan_days(pool, &days).await?;
+    let after = verify::check(pool, &plan, |_| {}).await?;
+    // The service's verification need not come there to know.
+    for slice in &plan.slices {
+        for rollup in &after.rollups {
+            drift::record(pool, &rollup.name, *slice, &rollup.drifted_days).await?;
+        }
+    }
+    Ok(Report { days, rows_written: rebuilt.iter().map(|done| done.rows_written).sum(), rebuilt, before, after })
+}
+
+async fn rebuild_day(pool: &PgPool, rollup: &str, day: Date) -> Result<i64, sqlx::Error> {
+    let range = DayRange::day(day);
+    sqlx::query_scalar(include_str!("rebuild_day.sql"))
+        .bind(rollup)
+        .bind(range.since_sql())
+        .bind(range.until_sql())
+        .fetch_one(pool)
+        .await
 }

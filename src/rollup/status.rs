@@ -1,8 +1,10 @@
 //! Status: what an operator wants to know of the rollups at a glance.
+use super::drift::{self, KnownDrift};
 use crate::db::migrate::{self, Migration};
 use jiff::Timestamp;
-use jiff_sqlx::Timestamp as SqlTimestamp;
-use sqlx::PgPool;
+use jiff::civil::Date;
+use jiff_sqlx::{Date as SqlDate, Timestamp as SqlTimestamp};
+use sqlx::{PgConnection, PgPool};
 
 /// How the rollups stand.
 #[derive(Clone, Debug, serde::Serialize)]
@@ -17,6 +19,8 @@ pub struct Status {
     pub lag_seconds: Option<f64>,
     /// The last tick.
     pub last_run: LastRun,
+    /// How far the service's verification is, and what it has found.
+    pub verification: Verification,
     /// Each rollup.
     pub rollups: Vec<Rollup>,
     /// Why capture cannot be trusted; empty when it can.
@@ -49,6 +53,23 @@ pub struct LastRun {
     pub rows: Option<i64>,
     /// The error of the last one that failed, until one succeeds.
     pub error: Option<String>,
+}
+
+/// How far the continuous verification of services is.
+#[derive(Clone, Debug, PartialEq, serde::Serialize)]
+pub struct Verification {
+    /// When a slice was compared last; none before the first.
+    pub checked_at: Option<Timestamp>,
+    /// Every day has been compared since then; none as long as not all of them have been.
+    pub checked_since: Option<Timestamp>,
+    /// The first UTC day that this round has compared; none between two rounds.
+    pub reached: Option<Date>,
+    /// The share of the days with usage, from the first to the last, that have been compared at all: 0 to 1.
+    pub coverage: f64,
+    /// No day was compared longer ago, in seconds; none as long as not all of them have been.
+    pub oldest_check_seconds: Option<f64>,
+    /// The rollups that differ.
+    pub drift: Vec<KnownDrift>,
 }
 
 /// How a rollup stands.
@@ -84,6 +105,7 @@ pub async fn status(pool: &PgPool) -> Result<Status, sqlx::Error> {
         )
         .fetch_one(&mut *tx)
         .await?;
+    let verification = verification(&mut tx).await?;
     let rollups: Vec<(String, i64, i64, Option<SqlTimestamp>, bool)> =
         sqlx::query_as(include_str!("status_of_rollups.sql")).fetch_all(&mut *tx).await?;
     let capture_faults = sqlx::query_scalar("select tallybook.capture_faults()").fetch_all(&mut *tx).await?;
@@ -99,6 +121,7 @@ pub async fn status(pool: &PgPool) -> Result<Status, sqlx::Error> {
             rows,
             error,
         },
+        verification,
         rollups: rollups
             .into_iter()
             .map(|(name, rows_estimated, size_bytes, covered_from, uncovered)| Rollup {
@@ -111,5 +134,24 @@ pub async fn status(pool: &PgPool) -> Result<Status, sqlx::Error> {
             .collect(),
         capture_faults,
         migrations,
+    })
+}
+
+/// Reads how far the service's verification is.
+pub async fn verification(tx: &mut PgConnection) -> Result<Verification, sqlx::Error> {
+    let (checked_at, checked_since, reached, coverage, oldest_check_seconds): (
+        Option<SqlTimestamp>,
+        Option<SqlTimestamp>,
+        Option<SqlDate>,
+        f64,
+        Option<f64>,
+    ) = sqlx::query_as(include_str!("verification.sql")).fetch_one(&mut *tx).await?;
+    Ok(Verification {
+        checked_at: checked_at.map(SqlTimestamp::to_jiff),
+        checked_since: checked_since.map(SqlTimestamp::to_jiff),
+        reached: reached.map(SqlDate::to_jiff),
+        coverage,
+        oldest_check_seconds,
+        drift: drift::known(tx).await?,
     })
 }

@@ -1,10 +1,10 @@
-//! The running service: HTTP, ingest and the fold loop over one database, started and stopped in order.
+//! The running service: HTTP, ingest, the fold loop and the verifier over one database, started and stopped in order.
 //!
-//! Start: listen, database, migrations, token, ingest, fold loop, requests. Whoever listens first holds the
+//! Start: listen, database, migrations, token, ingest, fold loop and verifier, requests. Whoever listens first holds the
 //! address, so a second start fails before it touches anything. A database of somebody else's may be away:
 //! requests are answered all the same (`/readyz` with 503), until it comes.
 //!
-//! Stop: no new connections, requests in flight are answered, ingest commits what it accepted, the loop ends,
+//! Stop: no new connections, requests in flight are answered, ingest commits what it accepted, the loops end,
 //! the private PostgreSQL stops. What was acknowledged was committed before, so nothing depends on the stop.
 use crate::clock::Clock;
 use crate::config::Place;
@@ -13,7 +13,7 @@ use crate::db::{error, pool, schema};
 use crate::embedded::{self, PrivatePostgres};
 use crate::http;
 use crate::ingest::{Ingest, Limits};
-use crate::rollup::worker;
+use crate::rollup::{verifier, worker};
 use crate::telemetry::metrics::Metrics;
 use sqlx::PgPool;
 use sqlx::postgres::PgConnectOptions;
@@ -184,7 +184,10 @@ impl Service {
         service.background.spawn(async move {
             let waited = if away { wait_for_database(&place, &options, &pool, &stop).await } else { Ok(()) };
             match waited {
-                Ok(()) => worker::run(pool, stop, metrics).await,
+                Ok(()) => {
+                    let verifying = verifier::run(pool.clone(), stop.clone(), Arc::clone(&metrics));
+                    tokio::join!(worker::run(pool, stop, metrics), verifying);
+                }
                 Err(error) => tell(&failed, error.into()),
             }
         });
@@ -237,7 +240,7 @@ impl Service {
         if tokio::time::timeout(STOP_GRACE, self.background.wait()).await.is_err() {
             tracing::warn!(
                 grace_seconds = STOP_GRACE.as_secs(),
-                "a fold that did not finish in time was cut off; the next start folds the same"
+                "a fold or a comparison that did not finish in time was cut off; the next start does the same"
             );
         }
         // A connection that is stuck must not hold the stop: the server rolls back what it was doing.

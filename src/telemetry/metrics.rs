@@ -3,7 +3,7 @@
 //! What every process would say alike, because it is read from the database ("service" metrics), is made at
 //! scrape: `http::metrics`. Counters never go down, and no label carries a name that a client chose.
 use crate::ingest;
-use crate::rollup::worker::Observer;
+use crate::rollup::{verifier, worker};
 use prometheus_client::encoding::{EncodeLabelSet, EncodeLabelValue, LabelValueEncoder};
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
@@ -102,6 +102,16 @@ pub struct Metrics {
     pub fold_errors: Counter,
     /// How long a fold took.
     pub fold_duration_seconds: Histogram,
+    /// Slices of history that this process compared with raw usage.
+    pub verify_slices: Counter,
+    /// Keys in them.
+    pub verify_keys: Counter,
+    /// Keys that differed; one that is not mended counts each time that it is looked at.
+    pub verify_drifted_keys: Counter,
+    /// Slices that could not be compared.
+    pub verify_errors: Counter,
+    /// How long comparing a slice took.
+    pub verify_duration_seconds: Histogram,
 }
 
 impl Default for Metrics {
@@ -133,10 +143,16 @@ impl Metrics {
             fold_rows: Counter::default(),
             fold_errors: Counter::default(),
             fold_duration_seconds: durations(),
+            verify_slices: Counter::default(),
+            verify_keys: Counter::default(),
+            verify_drifted_keys: Counter::default(),
+            verify_errors: Counter::default(),
+            verify_duration_seconds: durations(),
         };
         metrics.register_http();
         metrics.register_ingest();
         metrics.register_fold();
+        metrics.register_verify();
         metrics
     }
 
@@ -189,10 +205,42 @@ impl Metrics {
         registry.register("fold_errors", "Folds that failed", self.fold_errors.clone());
         registry.register_with_unit("fold_duration", "How long a fold took", Unit::Seconds, self.fold_duration_seconds.clone());
     }
+
+    fn register_verify(&mut self) {
+        let registry = &mut self.registry;
+        registry.register("verify_slices", "Slices of history compared with raw usage", self.verify_slices.clone());
+        registry.register("verify_keys", "Keys compared with raw usage", self.verify_keys.clone());
+        registry.register(
+            "verify_drifted_keys",
+            "Keys that differed from raw usage, counted each time that they were compared",
+            self.verify_drifted_keys.clone(),
+        );
+        registry.register("verify_errors", "Slices that could not be compared", self.verify_errors.clone());
+        registry.register_with_unit(
+            "verify_duration",
+            "How long comparing a slice took",
+            Unit::Seconds,
+            self.verify_duration_seconds.clone(),
+        );
+    }
+}
+
+/// The continuous verifier tells each of its slices.
+impl verifier::Observer for Arc<Metrics> {
+    fn verified(&self, keys: i64, drifted_keys: i64, duration: Duration) {
+        self.verify_slices.inc();
+        self.verify_keys.inc_by(u64::try_from(keys).unwrap_or(0));
+        self.verify_drifted_keys.inc_by(u64::try_from(drifted_keys).unwrap_or(0));
+        self.verify_duration_seconds.observe(duration.as_secs_f64());
+    }
+
+    fn could_not_verify(&self) {
+        self.verify_errors.inc();
+    }
 }
 
 /// The fold loop tells each of its ticks.
-impl Observer for Arc<Metrics> {
+impl worker::Observer for Arc<Metrics> {
     fn folded(&self, rows: i64, duration: Duration) {
         self.fold_ticks.inc();
         self.fold_rows.inc_by(u64::try_from(rows).unwrap_or(0));

@@ -4,6 +4,7 @@
 use crate::db::snapshot::in_snapshot;
 use crate::http::App;
 use crate::http::error::Problem;
+use crate::rollup::status::{self, Verification};
 use axum::extract::State;
 use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse, Response};
@@ -24,7 +25,7 @@ const PATIENCE: Duration = Duration::from_secs(3);
 
 /// Metrics for Prometheus
 ///
-/// Counters of this process (`tallybook_http_*`, `tallybook_ingest_*`, `tallybook_fold_*`) and the state of the
+/// Counters of this process (`tallybook_http_*`, `tallybook_ingest_*`, `tallybook_fold_*`, `tallybook_verify_*`) and the state of the
 /// database (`tallybook_service_*`), which every process shows alike. While the database is away
 /// `tallybook_service_database_up` is 0 and the others of the second kind are missing.
 #[utoipa::path(get, path = "/metrics", tag = "service", responses(
@@ -72,6 +73,7 @@ struct Service {
     lag_seconds: Option<f64>,
     rollups: Vec<Rollup>,
     faults: i64,
+    verification: Verification,
 }
 
 #[derive(sqlx::FromRow)]
@@ -101,7 +103,8 @@ impl Service {
             .fetch_all(&mut *snapshot)
             .await?;
             let pending = [("usage", usage), ("task", task), ("agent", agent), ("issue", issue)];
-            Ok(Self { pending, lag_seconds, rollups, faults })
+            let verification = status::verification(&mut snapshot).await?;
+            Ok(Self { pending, lag_seconds, rollups, faults, verification })
         })
         .await
     }
@@ -129,6 +132,7 @@ impl Service {
             Unit::Seconds,
             since.clone(),
         );
+        register_verification(&self.verification, &self.rollups, registry);
         for Rollup { name, covered: is_covered, covered_from_seconds } in self.rollups {
             let of = OfRollup { rollup: name };
             covered.get_or_create(&of).set(is_covered.into());
@@ -136,6 +140,36 @@ impl Service {
                 since.get_or_create(&of).set(seconds);
             }
         }
+    }
+}
+
+/// What the continuous verification of all processes together has come to.
+fn register_verification(verification: &Verification, rollups: &[Rollup], registry: &mut Registry) {
+    let (keys, days) = (Family::<OfRollup, Gauge>::default(), Family::<OfRollup, Gauge>::default());
+    registry.register("drifted_keys", "Keys of a rollup that are known to differ from raw usage", keys.clone());
+    registry.register("drifted_days", "UTC days on which they lie", days.clone());
+    for Rollup { name, .. } in rollups {
+        let known = verification.drift.iter().find(|drift| drift.rollup == *name);
+        let of = OfRollup { rollup: name.clone() };
+        keys.get_or_create(&of).set(known.map_or(0, |drift| drift.keys));
+        days.get_or_create(&of).set(known.map_or(0, |drift| drift.days));
+    }
+    let coverage = Gauge::<f64, AtomicU64>::default();
+    coverage.set(verification.coverage);
+    registry.register(
+        "verify_coverage_ratio",
+        "Share of the days from the first usage to the last that have been compared with it at all",
+        coverage,
+    );
+    if let Some(seconds) = verification.oldest_check_seconds {
+        let oldest = Gauge::<f64, AtomicU64>::default();
+        oldest.set(seconds);
+        registry.register_with_unit("verify_oldest_check", "Every day has been compared within this time", Unit::Seconds, oldest);
+    }
+    if let Some(at) = verification.checked_at {
+        let last = Gauge::<i64>::default();
+        last.set(at.as_second());
+        registry.register_with_unit("verify_last_check", "When days were compared last, since 1970", Unit::Seconds, last);
     }
 }
 
@@ -155,6 +189,8 @@ mod tests {
             r#"tallybook_service_pending_rows{table="task"} 1"#,
             r#"tallybook_service_rollup_covered{rollup="task_usage_daily"} 1"#,
             "tallybook_service_capture_faults 0",
+            r#"tallybook_service_drifted_keys{rollup="task_usage_daily"} 0"#,
+            "tallybook_service_verify_coverage_ratio 0.0",
             r#"tallybook_http_requests_total{method="PUT",route="/v1/agents/{id}",status="201"} 1"#,
         ] {
             assert!(text.lines().any(|l| l == line), "{line} is missing in\n{text}");

@@ -61,6 +61,20 @@ impl Serving {
         }
     }
 
+    /// Waits until `/metrics` has the line.
+    pub(super) fn wait_for_metric(&self, line: &str) {
+        let began = Instant::now();
+        loop {
+            let mut answer = ureq::get(format!("http://{}/metrics", self.address)).call().unwrap();
+            let text = answer.body_mut().read_to_string().unwrap();
+            if text.lines().any(|told| told == line) {
+                return;
+            }
+            assert!(began.elapsed() < PATIENCE, "{line} does not come in\n{text}");
+            std::thread::sleep(POLL);
+        }
+    }
+
     /// Sends `signal` and waits for the end; gives what was logged, too.
     pub(super) fn stop(mut self, signal: Signal) -> (ExitStatus, String) {
         kill(Pid::from_raw(self.child.id().try_into().unwrap()), signal).unwrap();
