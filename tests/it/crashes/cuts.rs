@@ -12,7 +12,7 @@ use std::sync::Arc;
 /// The part of the run whose choices reporters follow.
 const PART: u64 = 91;
 /// Cuts for each kill that the run is told to make.
-const CUTS_PER_KILL: usize = 25;
+const CUTS_PER_KILL: usize = 10;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_was_sent_again_after_a_cut_connection_is_there_once() {

@@ -21,8 +21,8 @@ const MODELS: [&str; 2] = ["opus", "sonnet"];
 const NAMES: [&str; 3] = ["ada", "bob", "eve"];
 /// Requests that a reporter keeps for later when they were not acknowledged; then it sends nothing new.
 const UNANSWERED_MAX: usize = 4;
-/// Pause after a request that was not answered.
-const PAUSE: Duration = Duration::from_millis(10);
+/// Pause between two requests: the machine has more to do than to take reports.
+const PAUSE: Duration = Duration::from_millis(5);
 /// How long a request may take, and how long a reporter that is to end may go on trying.
 const PATIENCE: Duration = Duration::from_mins(1);
 /// What no answer may tell: where the data are, and what PostgreSQL says.
@@ -212,11 +212,13 @@ impl Reporter {
     /// Sends a request, if there is a service to send it to; one that is not acknowledged is kept.
     fn send(&mut self, request: Request) {
         match self.door.entrance().map(|entrance| self.post(&entrance, &request.body)) {
-            Some(Ok(())) => return self.ledger.acknowledge(&request.reports),
-            Some(Err(failure)) => *self.answers.lock().unwrap().failures.entry(failure).or_default() += 1,
-            None => {}
+            Some(Ok(())) => self.ledger.acknowledge(&request.reports),
+            Some(Err(failure)) => {
+                *self.answers.lock().unwrap().failures.entry(failure).or_default() += 1;
+                self.unanswered.push_back(request);
+            }
+            None => self.unanswered.push_back(request),
         }
-        self.unanswered.push_back(request);
         std::thread::sleep(PAUSE);
     }
 
