@@ -1,6 +1,5 @@
 //! The very first start, killed at any step of the making of a cluster.
 use super::instance::{Instance, directory};
-use super::patience::wait_for;
 use nix::sys::signal::Signal;
 use std::collections::BTreeSet;
 use std::fs;
@@ -18,16 +17,18 @@ async fn a_first_start_that_is_killed_at_any_step_is_made_good_by_the_next() {
     for step in STEPS_UNFINISHED {
         let before = unfinished(&data_dir);
         instance.launch();
-        wait_for(step, || unfinished(&data_dir).difference(&before).find(|cluster| cluster.join(step).exists()).cloned());
+        let begun = |cluster: &&PathBuf| cluster.join(step).exists();
+        instance.wait_for(step, |_| unfinished(&data_dir).difference(&before).find(begun).cloned());
         drop(instance.end_service(Signal::SIGKILL));
     }
     for step in STEPS {
         instance.launch();
-        wait_for(step, || data_dir.join(step).exists().then_some(()));
+        instance.wait_for(step, |_| data_dir.join(step).exists().then_some(()));
         drop(instance.end_service(Signal::SIGKILL));
     }
     instance.serve();
     assert!(instance.run("status").contains("All is well."));
+    assert_eq!(unfinished(&data_dir), BTreeSet::new());
     let ended = instance.end_service(Signal::SIGTERM).unwrap();
     assert!(ended.status.success(), "{ended:?}");
     assert_eq!(instance.postmaster(), None);

@@ -71,23 +71,27 @@ impl Instance {
         self.service = Some(Process::start(&mut in_directory(&self.data_dir, "serve --listen 127.0.0.1:0")));
     }
 
+    /// Looks until there is something, which the service has to live to see.
+    pub(super) fn wait_for<T>(&mut self, what: &str, mut look: impl FnMut(&Process) -> Option<T>) -> T {
+        let service = self.service.as_mut().expect("a service was started");
+        wait_for(what, || {
+            let found = look(service);
+            assert!(found.is_some() || service.is_running(), "the service ended before {what}: {}", service.logged());
+            found
+        })
+    }
+
     /// Starts a service if there is none, waits until it serves, and lets reporters in.
     pub(super) fn serve(&mut self) {
         if self.service.is_none() {
             self.launch();
         }
-        let service = self.service.as_mut().unwrap();
-        let address = wait_for("the service to say where it listens", || {
-            let printed = service.printed();
-            assert!(service.is_running() || printed.contains("http://"), "the service did not start: {}", service.logged());
-            printed.split_once("http://")?.1.split_once(',')?.0.parse().ok()
+        let address = self.wait_for("it said where it listens", |service| {
+            service.printed().split_once("http://")?.1.split_once(',')?.0.parse().ok()
         });
-        let token = wait_for("the admin token", || fs::read_to_string(self.data_dir.join("admin-token")).ok());
+        let token = fs::read_to_string(self.data_dir.join("admin-token")).unwrap();
         self.door.open(Entrance { address, token: token.trim().to_owned() });
-        wait_for("the service to be ready", || {
-            assert!(service.is_running(), "the service ended: {}", service.logged());
-            ureq::get(format!("http://{address}/readyz")).call().ok()
-        });
+        self.wait_for("it was ready", |_| ureq::get(format!("http://{address}/readyz")).call().ok());
     }
 
     /// What the service has logged since it was started.
