@@ -25,7 +25,7 @@ pub(super) struct Instance {
 }
 
 /// Where files are kept in memory. It is processes that are killed here, not the machine: what they have written is the
-/// kernel's either way, and no other test's disk slows this one's `fsync` down.
+/// kernel's either way, and other tests, busy with the same disk, do not slow down each `fsync`. `TMPDIR` names another place.
 const IN_MEMORY: &str = "/dev/shm";
 /// Room that the instances of a test may need there.
 const ROOM_BYTES: u64 = 2 << 30;
@@ -34,8 +34,9 @@ const LINES_TOLD: usize = 50;
 
 /// A directory that the server's user can reach, also when we are root.
 pub(super) fn directory() -> TempDir {
-    let has_room = statvfs(IN_MEMORY).is_ok_and(|found| found.blocks_available() * found.fragment_size() > ROOM_BYTES);
-    let directory = if has_room { tempfile::tempdir_in(IN_MEMORY) } else { tempfile::tempdir() }.unwrap();
+    let has_room = || statvfs(IN_MEMORY).is_ok_and(|found| found.blocks_available() * found.fragment_size() > ROOM_BYTES);
+    let in_memory = std::env::var_os("TMPDIR").is_none() && has_room();
+    let directory = if in_memory { tempfile::tempdir_in(IN_MEMORY) } else { tempfile::tempdir() }.unwrap();
     fs::set_permissions(directory.path(), Permissions::from_mode(0o755)).unwrap();
     directory
 }

@@ -32,7 +32,7 @@ pub(super) enum Work {
     Migration,
     /// A file is being read.
     Import,
-    /// PostgreSQL recovers from the kill before.
+    /// PostgreSQL begins to recover from a kill of everything.
     Recovery,
 }
 
