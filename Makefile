@@ -4,7 +4,7 @@ CARGO ?= cargo
 export CARGO
 
 .DEFAULT_GOAL := help
-.PHONY: help needs run test check soak histories bench fmt build
+.PHONY: help needs run test check soak histories crash bench fmt build
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -33,6 +33,9 @@ soak: needs ## Let writers, movers, deleters, folds, rebuilds and readers run at
 
 histories: needs ## Live through many random histories (HISTORIES=1000), of one session and of several
 	@TALLYBOOK_HISTORIES=$(or $(HISTORIES),1000) scripts/test-cluster $(CARGO) test --locked --test it -- every_now_view no_history --nocapture
+
+crash: needs ## Kill the service and PostgreSQL (KILLS=300), cut connections, fill a disk; SEED repeats a run
+	@TALLYBOOK_KILLS=$(or $(KILLS),300) TALLYBOOK_SEED=$(or $(SEED),$(shell date +%s)) $(CARGO) test --locked --test it -- crashes:: --nocapture --test-threads=1
 
 bench: needs ## Measure what exactness costs and saves, as ratios within one run (TALLYBOOK_BENCH_ROWS=200000 for less history)
 	@scripts/test-cluster $(CARGO) bench --locked --bench ratios

@@ -41,14 +41,10 @@ pub(super) fn existing_major(layout: &Layout) -> Result<Option<u32>, Error> {
 
 /// Makes the cluster. The caller holds the transition lock and has seen that there is none.
 pub(super) fn create(layout: &Layout, binaries: &Binaries, user: &ServerUser) -> Result<(), Error> {
-    remove_unfinished(layout)?;
     let unfinished = layout.root().join(format!("{UNFINISHED}{}", uuid::Uuid::new_v4().simple()));
     let made = make(&unfinished, layout, binaries, user);
     if made.is_err() && unfinished.exists() {
-        // What failed matters more than this; the next start tries again.
-        if let Err(error) = fs::remove_dir_all(&unfinished) {
-            tracing::warn!(%error, directory = %unfinished.display(), "an unfinished cluster is left behind");
-        }
+        remove(&unfinished);
     }
     made
 }
@@ -114,12 +110,21 @@ fn init_error(layout: &Layout, program: &'static str, output: &Output) -> Error 
     Error::Init { data_dir: layout.root().to_owned(), program, output }
 }
 
-fn remove_unfinished(layout: &Layout) -> Result<(), Error> {
+/// Removes what earlier starts left unfinished. The caller holds the transition lock.
+pub(super) fn remove_unfinished(layout: &Layout) -> Result<(), Error> {
     let root = layout.root();
     for entry in fs::read_dir(root).map_err(Error::file("list", root))?.flatten() {
         if entry.file_name().to_str().is_some_and(|name| name.starts_with(UNFINISHED)) {
-            fs::remove_dir_all(entry.path()).map_err(Error::file("remove the unfinished", entry.path()))?;
+            remove(&entry.path());
         }
     }
     Ok(())
+}
+
+/// Removes an unfinished cluster, or leaves it to the next start: when a start was killed a moment ago, its `initdb` is still
+/// writing there, until it misses what is removed.
+fn remove(unfinished: &Path) {
+    if let Err(error) = fs::remove_dir_all(unfinished) {
+        tracing::warn!(%error, directory = %unfinished.display(), "an unfinished cluster is left behind");
+    }
 }

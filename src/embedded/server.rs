@@ -120,6 +120,7 @@ fn start(layout: &Layout) -> Result<Option<Server>, Error> {
         None => binaries::installed().newest()?,
     };
     user.check_reach(layout.root(), &binaries.path("postgres"))?;
+    initdb::remove_unfinished(layout)?;
     if existing.is_none() {
         tracing::info!(data_dir = %layout.root().display(), server.version = binaries.major, "making a private PostgreSQL cluster");
         initdb::create(layout, &binaries, &user)?;

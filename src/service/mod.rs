@@ -9,7 +9,7 @@
 use crate::clock::Clock;
 use crate::config::Place;
 use crate::db::database::{self, blocking};
-use crate::db::{error, pool, schema};
+use crate::db::pool;
 use crate::embedded::{self, PrivatePostgres};
 use crate::http;
 use crate::ingest::{Ingest, Limits};
@@ -28,13 +28,10 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 pub mod admin_token;
+mod contact;
 
 /// How long requests and ingest may take to finish when the service stops: more than the HTTP server gives its own.
 const STOP_GRACE: Duration = Duration::from_secs(40);
-/// How often a database that is away is tried again.
-const RETRY_EVERY: Duration = Duration::from_secs(1);
-/// How often the log repeats that it is away, in tries.
-const RETRIES_PER_LOG_LINE: u32 = 30;
 
 /// What a service is started with.
 #[derive(Clone, Debug)]
@@ -129,7 +126,7 @@ impl Service {
             Place::Url(options) => Self::on(&settings, (**options).clone(), listener, address, None).await,
             Place::Private(dir) => {
                 let dir = dir.clone();
-                let private = blocking(move || PrivatePostgres::serve(&dir)).await?;
+                let private = Arc::new(blocking(move || PrivatePostgres::serve(&dir)).await?);
                 let options = private.connect_options();
                 Self::on(&settings, options, listener, address, Some(private)).await
             }
@@ -141,10 +138,10 @@ impl Service {
         options: PgConnectOptions,
         listener: TcpListener,
         address: SocketAddr,
-        private: Option<PrivatePostgres>,
+        private: Option<Arc<PrivatePostgres>>,
     ) -> Result<Self, Error> {
         let pool = pool::lazy(options.clone(), settings.connections_max);
-        let (away, token_path) = match Self::first_contact(settings, &options, &pool, private.as_ref()).await {
+        let (away, token_path) = match contact::first(settings, &options, &pool, private.as_ref()).await {
             Ok(found) => found,
             Err(error) => {
                 if let Some(private) = private {
@@ -163,7 +160,7 @@ impl Service {
             requests: TaskTracker::new(),
             background: TaskTracker::new(),
             failures,
-            private: private.map(Arc::new),
+            private,
             private_stop: CancellationToken::new(),
         };
         if let Some(private) = &service.private {
@@ -182,38 +179,16 @@ impl Service {
         });
         let (stop, place) = (service.loop_stop.clone(), settings.database.clone());
         service.background.spawn(async move {
-            let waited = if away { wait_for_database(&place, &options, &pool, &stop).await } else { Ok(()) };
+            let waited = if away { contact::wait(&place, &options, &pool, &stop).await } else { Ok(()) };
             match waited {
                 Ok(()) => {
                     let verifying = verifier::run(pool.clone(), stop.clone(), Arc::clone(&metrics));
                     tokio::join!(worker::run(pool, stop, metrics), verifying);
                 }
-                Err(error) => tell(&failed, error.into()),
+                Err(error) => tell(&failed, error),
             }
         });
         Ok(service)
-    }
-
-    /// Prepares the database, and the private one's token; tells whether the database is away.
-    async fn first_contact(
-        settings: &Settings,
-        options: &PgConnectOptions,
-        pool: &PgPool,
-        private: Option<&PrivatePostgres>,
-    ) -> Result<(bool, Option<PathBuf>), Error> {
-        match (prepare(&settings.database, options, pool).await, private) {
-            (Ok(()), None) => Ok((false, None)),
-            (Ok(()), Some(private)) => {
-                let path = embedded::admin_token_path(private.data_dir());
-                admin_token::ensure(pool, &settings.clock, &path).await?;
-                Ok((false, Some(path)))
-            }
-            (Err(error), None) if is_away(&error) => {
-                tracing::warn!("{error}; trying again until it does");
-                Ok((true, None))
-            }
-            (Err(error), _) => Err(error.into()),
-        }
     }
 
     /// Waits until the service cannot go on, and says why. It still has to be stopped.
@@ -250,51 +225,6 @@ impl Service {
             blocking(move || private.stop()).await?;
         }
         Ok(())
-    }
-}
-
-/// Connects and brings the schema up to date.
-async fn prepare(place: &Place, options: &PgConnectOptions, pool: &PgPool) -> Result<(), database::Error> {
-    database::knock(place, options.clone()).await?;
-    schema::ensure(pool).await.map_err(|source| database::Error::Schema { place: place.to_string(), source })
-}
-
-/// Prepares the database as soon as it answers. Fails only on what waiting cannot mend.
-async fn wait_for_database(
-    place: &Place,
-    options: &PgConnectOptions,
-    pool: &PgPool,
-    stop: &CancellationToken,
-) -> Result<(), database::Error> {
-    let mut tries: u32 = 0;
-    loop {
-        tokio::select! {
-            () = stop.cancelled() => return Ok(()),
-            () = tokio::time::sleep(RETRY_EVERY) => {}
-        }
-        match prepare(place, options, pool).await {
-            Ok(()) => {
-                tracing::info!("{place} answers");
-                return Ok(());
-            }
-            Err(error) if is_away(&error) => {
-                tries = tries.wrapping_add(1);
-                if tries.is_multiple_of(RETRIES_PER_LOG_LINE) {
-                    tracing::warn!("{error}; still trying");
-                }
-            }
-            Err(error) => return Err(error),
-        }
-    }
-}
-
-fn is_away(error: &database::Error) -> bool {
-    match error {
-        database::Error::Unreachable { .. } => true,
-        database::Error::Schema { source: schema::Error::Database(source), .. } => {
-            error::cause(source) == error::Cause::Unavailable
-        }
-        _ => false,
     }
 }
 

@@ -3,6 +3,7 @@
 
 mod cli;
 mod concurrency;
+mod crashes;
 mod defects;
 mod docs;
 mod invariant;

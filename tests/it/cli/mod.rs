@@ -35,7 +35,7 @@ fn on(database: &TestDatabase, arguments: &str) -> Command {
 }
 
 /// The command line on a private instance.
-fn in_directory(directory: &Path, arguments: &str) -> Command {
+pub(crate) fn in_directory(directory: &Path, arguments: &str) -> Command {
     let mut command = tallybook(arguments);
     command.env("TALLYBOOK_DATA_DIR", directory);
     command
