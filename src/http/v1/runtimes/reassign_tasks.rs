@@ -54,7 +54,7 @@ pub(super) async fn reassign_tasks(
     State(app): State<App>,
     Id(from): Id,
     Query(()): Query<()>,
-    Json(Reassignment { to }): Json<Reassignment>,
+    Json(Reassignment { to }, _place): Json<Reassignment>,
 ) -> Result<axum::Json<Reassigned>, Problem> {
     let mut transaction = app.pool.begin().await?;
     let mut runtime = async |id| {
