@@ -296,7 +296,7 @@ async fn sum(api: &Api, paths: &[String], measure: &str) -> i128 {
     let mut sum = 0;
     for path in paths {
         let answer: Value = api.get(path).await.json();
-        sum += answer["total"][measure].as_i64().map(i128::from).unwrap_or_else(|| panic!("{path} {measure}: {answer}"));
+        sum += answer["total"][measure].as_i64().map_or_else(|| panic!("{path} {measure}: {answer}"), i128::from);
     }
     sum
 }

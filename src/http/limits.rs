@@ -44,7 +44,7 @@ impl Default for Limits {
             connections_max: 8_192,
             head_timeout: Duration::from_secs(30),
             body_timeout: Duration::from_secs(20),
-            unread_timeout: Duration::from_secs(60),
+            unread_timeout: Duration::from_mins(1),
             bodies_bytes_max: 16 * BODY_BYTES_MAX,
         }
     }

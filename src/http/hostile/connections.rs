@@ -67,12 +67,12 @@ async fn heads_that_never_end_hold_nobody_up() {
     let mut dripping = connect(address, "GET /healthz HTTP/1.1\r\nx: ").await;
     let drip = async {
         while dripping.write_all(b"x").await.is_ok() {
-            sleep(SHORT / 20).await
+            sleep(SHORT / 20).await;
         }
     };
     // All three places are taken.
-    let (served, ()) = tokio::join!(assert_served(address), async { timeout(PATIENCE, drip).await.expect("it is cut off") });
-    let () = served;
+    let cut_off = async { timeout(PATIENCE, drip).await.expect("it is cut off") };
+    tokio::join!(assert_served(address), cut_off);
     assert_eq!(read_all(&mut silent).await, "");
     assert!(!read_all(&mut stuck).await.contains("200 OK"));
 }
@@ -106,7 +106,7 @@ async fn bodies_that_never_end_are_given_up_and_hold_nobody_up() {
     let (mut answer, mut dripping) = dripping.into_split();
     let drip = async {
         while dripping.write_all(b"1\r\n \r\n").await.is_ok() {
-            sleep(SHORT / 20).await
+            sleep(SHORT / 20).await;
         }
     };
     assert_served(address).await;

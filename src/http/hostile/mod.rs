@@ -92,7 +92,8 @@ fn for_all<S: Strategy>(strategy: &S, check: impl AsyncFn(&Bench, S::Value) -> T
     let cases = std::env::var("TALLYBOOK_FUZZ_CASES").ok().and_then(|cases| cases.parse().ok()).unwrap_or(CASES);
     let seeds = FileFailurePersistence::Direct("src/http/hostile/failing-seeds.txt");
     let config = ProptestConfig { cases, failure_persistence: Some(Box::new(seeds)), ..ProptestConfig::default() };
-    if let Err(failure) = TestRunner::new(config).run(strategy, |input| runtime.block_on(check(&bench, input))) {
+    let on = (&runtime, &bench);
+    if let Err(failure) = TestRunner::new(config).run(strategy, move |input| on.0.block_on(check(on.1, input))) {
         panic!("{failure}");
     }
     runtime.block_on(bench.assert_exact());

@@ -113,7 +113,8 @@ fn escaped() -> impl Strategy<Value = String> {
     prop::collection::vec(any::<u8>(), 0..50).prop_map(|bytes| percent(&bytes))
 }
 
-fn percent(bytes: &[u8]) -> String {
+/// Bytes, as a URL writes them.
+pub(super) fn percent(bytes: &[u8]) -> String {
     let plain = |byte: &u8| byte.is_ascii_alphanumeric() || b"-_.~".contains(byte);
     bytes.iter().map(|byte| if plain(byte) { char::from(*byte).to_string() } else { format!("%{byte:02X}") }).collect()
 }

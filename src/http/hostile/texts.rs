@@ -1,5 +1,6 @@
 //! Texts that would be SQL, steer terminals, hide or overflow: through every field that takes text, they are kept to the letter
 //! or refused by the field's name, and nothing else changes.
+use super::requests::percent;
 use super::{Answer, Bench, for_all};
 use crate::http::testing::{id, world};
 use axum::body::Body;
@@ -151,12 +152,11 @@ async fn check_report(bench: &Bench, field: &str, text: &str, task: u128, answer
     .await
     .unwrap();
     prop_assert_eq!(stored.is_some(), answer.status.is_success());
-    match stored {
-        Some(stored) => prop_assert_eq!(&stored[field], &json!(kept(field, text))),
-        None => {
-            let told = answer.json().unwrap_or_default();
-            prop_assert!(told["field"].as_str().is_some_and(|path| path.contains(field)), "{}", told);
-        }
+    if let Some(stored) = stored {
+        prop_assert_eq!(&stored[field], &json!(kept(field, text)));
+    } else {
+        let told = answer.json().unwrap_or_default();
+        prop_assert!(told["field"].as_str().is_some_and(|path| path.contains(field)), "{}", told);
     }
     Ok(())
 }
@@ -165,7 +165,7 @@ async fn check_report(bench: &Bench, field: &str, text: &str, task: u128, answer
 fn every_parameter_takes_any_text() {
     let names = vec!["days", "tz", "limit", "after", "include_archived", "workspace_id", "purge", "x"];
     for_all(&(prop::sample::select(names), text()), async |bench: &Bench, (name, text)| {
-        let value: String = text.bytes().map(|byte| format!("%{byte:02X}")).collect();
+        let value = percent(text.as_bytes());
         for path in ["/v1/agents".to_owned(), format!("/v1/runtimes/{}/usage/by-hour", id("runtime"))] {
             call(bench, "GET", &format!("{path}?{name}={value}"), &Value::Null).await.check()?;
         }
