@@ -23,6 +23,7 @@ pub mod server;
 mod service;
 #[cfg(test)]
 pub(crate) mod testing;
+mod unread;
 pub mod v1;
 
 pub use router::router;

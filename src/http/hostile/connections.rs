@@ -134,6 +134,24 @@ async fn a_client_that_does_not_read_loses_its_place() {
     assert_served(address).await;
 }
 
+/// A refusal comes before the body has been looked at; the connection must be good for the next request all the same.
+#[tokio::test]
+async fn a_refused_body_that_comes_late_does_not_break_the_next_request() {
+    let bench = Bench::new().await;
+    let (address, _stop) = listen(bench.app.clone()).await;
+    let (head, body) = ("POST /v1/usage HTTP/1.1\r\nhost: t\r\ncontent-length: 14\r\n\r\n", "{\"reports\":[]}");
+    for _ in 0..20 {
+        let mut stream = connect(address, head).await;
+        // The service has every chance to answer without it.
+        for _ in 0..200 {
+            tokio::task::yield_now().await;
+        }
+        stream.write_all(body.as_bytes()).await.unwrap();
+        stream.write_all(GET.as_bytes()).await.unwrap();
+        assert_eq!(statuses(&read_all(&mut stream).await), [401, 200]);
+    }
+}
+
 /// Heads that are wrong, or that a proxy before us could read otherwise than we do.
 const ODD_HEADS: [&str; 30] = [
     "POST /healthz HTTP/1.1\r\nhost: t\r\ncontent-length: 4\r\ncontent-length: 5\r\n\r\nabcde",
