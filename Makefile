@@ -4,7 +4,7 @@ CARGO ?= cargo
 export CARGO
 
 .DEFAULT_GOAL := help
-.PHONY: help needs run test check soak histories crash bench fmt build
+.PHONY: help needs run test check soak histories crash fuzz fuzz-api bench fmt build
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -26,7 +26,7 @@ check: needs ## Check format, lints and documentation; change nothing
 	$(CARGO) fmt --check
 	$(CARGO) clippy --locked --all-targets -- -D warnings
 	RUSTDOCFLAGS='-D warnings' $(CARGO) doc --locked --no-deps
-	@for script in scripts/* .ci/run; do bash -n "$$script" || exit; done
+	@for script in $$(find scripts -maxdepth 1 -type f) .ci/run; do bash -n "$$script" || exit; done
 
 soak: needs ## Let writers, movers, deleters, folds, rebuilds and readers run at full speed (MINUTES=10) and look for drift
 	@TALLYBOOK_SOAK_MINUTES=$(or $(MINUTES),10) scripts/test-cluster $(CARGO) test --locked --test it -- concurrency::soak --nocapture
@@ -39,6 +39,14 @@ crash: needs ## Kill the service and PostgreSQL (KILLS=300), cut connections, fi
 
 bench: needs ## Measure what exactness costs and saves, as ratios within one run (TALLYBOOK_BENCH_ROWS=200000 for less history)
 	@scripts/test-cluster $(CARGO) bench --locked --bench ratios
+
+fuzz: export TALLYBOOK_FUZZ_CASES ?= 5000
+fuzz: needs ## Try hostile input at length: bodies, headers, connections, files, arguments (TALLYBOOK_FUZZ_CASES=5000)
+	@scripts/test-cluster $(CARGO) test --locked hostile
+
+fuzz-api: ## Make requests of the OpenAPI document, and check every answer against it (FUZZ_SEED=1 FUZZ_EXAMPLES=25)
+	@scripts/install-needs python
+	@scripts/test-cluster scripts/fuzz-api
 
 fmt: ## Format the code
 	$(CARGO) fmt

@@ -78,9 +78,14 @@ where
     table.lines().map(|line| line.trim_end().to_owned()).collect::<Vec<_>>().join("\n")
 }
 
-/// Text without what would steer the terminal: names come from whoever may report usage.
+/// Text without what would steer the terminal, or show it in another order: names come from whoever may report usage.
 pub(super) fn printable(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() { c.escape_default().to_string() } else { c.to_string() }).collect()
+    text.chars().map(|c| if steers(c) { c.escape_default().to_string() } else { c.to_string() }).collect()
+}
+
+/// Control characters, and those that turn the direction of writing.
+fn steers(c: char) -> bool {
+    c.is_control() || matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
 /// So many things, in words: 1 day, 2,000 days.
@@ -131,6 +136,8 @@ mod tests {
     fn a_name_cannot_steer_the_terminal() {
         let shown = table(["name", "n"], [["\u{1b}[2Jgpt\n".to_owned(), "1".to_owned()]], 1);
         assert!(shown.contains(r"\u{1b}[2Jgpt\n") && !shown.contains('\u{1b}'), "{shown}");
+        assert_eq!(printable("\u{202e}1 gpt\u{2069}"), r"\u{202e}1 gpt\u{2069}");
+        assert_eq!(printable("naïve 日本 🏳\u{200d}🌈"), "naïve 日本 🏳\u{200d}🌈");
     }
 
     #[test]

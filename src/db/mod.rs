@@ -3,5 +3,6 @@ pub mod database;
 pub mod error;
 pub mod migrate;
 pub mod pool;
+pub mod presence;
 pub mod schema;
 pub mod snapshot;

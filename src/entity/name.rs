@@ -2,39 +2,39 @@
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-/// Length of a name.
-pub(super) const NAME_BYTES_MAX: usize = 200;
+/// Length of a name, as reports name things too.
+pub(super) const NAME_CHARACTERS_MAX: usize = 200;
 /// Length of a reason.
-pub(super) const REASON_BYTES_MAX: usize = 4_000;
+pub(super) const REASON_CHARACTERS_MAX: usize = 4_000;
 /// Length of a slug.
 pub(super) const SLUG_BYTES_MAX: usize = 63;
 
-/// A name: 1 to 200 bytes, no control characters, no blanks around it.
+/// A name: 1 to 200 characters, no control characters, no blanks around it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, sqlx::Type, ToSchema)]
 #[serde(try_from = "String")]
 #[sqlx(transparent)]
-#[schema(value_type = String, min_length = 1, max_length = 200)]
+#[schema(value_type = String, min_length = 1, max_length = 200, pattern = r"^[\t-\r ]*[^ \u0000-\u001f\u007f-\u009f]([^\u0000-\u001f\u007f-\u009f]*[^ \u0000-\u001f\u007f-\u009f])?[\t-\r ]*$")]
 pub struct Name(String);
 
-/// A provider's name: in lower case (of ASCII, as the engine compares them), at most 200 bytes; empty when there is none.
+/// A provider's name: in lower case (of ASCII, as the engine compares them), at most 200 characters; empty when there is none.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, sqlx::Type, ToSchema)]
 #[serde(try_from = "String")]
 #[sqlx(transparent)]
-#[schema(value_type = String, max_length = 200, example = "anthropic")]
+#[schema(value_type = String, max_length = 200, pattern = r"^[\t-\r ]*([^ \u0000-\u001f\u007f-\u009f]([^\u0000-\u001f\u007f-\u009f]*[^ \u0000-\u001f\u007f-\u009f])?)?[\t-\r ]*$", example = "anthropic")]
 pub struct Provider(String);
 
-/// Why something failed, in some lines: 1 to 4,000 bytes without NUL.
+/// Why something failed, in some lines: 1 to 4,000 characters without NUL.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, sqlx::Type, ToSchema)]
 #[serde(try_from = "String")]
 #[sqlx(transparent)]
-#[schema(value_type = String, min_length = 1, max_length = 4000, example = "the model refused")]
+#[schema(value_type = String, min_length = 1, max_length = 4000, pattern = r"^[^\u0000]*[^\s\u0000][^\u0000]*$", example = "the model refused")]
 pub struct Reason(String);
 
 /// A name for addresses: a-z, 0-9 and `-`, at most 63, beginning and ending with a letter or a digit.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, sqlx::Type, ToSchema)]
 #[serde(try_from = "String")]
 #[sqlx(transparent)]
-#[schema(value_type = String, min_length = 1, max_length = 63, example = "acme")]
+#[schema(value_type = String, min_length = 1, max_length = 63, pattern = r"^[a-z0-9]([a-z0-9-]*[a-z0-9])?$", example = "acme")]
 pub struct Slug(String);
 
 /// What is wrong with a name.
@@ -43,8 +43,8 @@ pub enum Error {
     /// No characters, but blanks.
     #[error("it must not be empty")]
     Empty,
-    /// Too many bytes.
-    #[error("it has over {0} bytes")]
+    /// Too many characters.
+    #[error("it has over {0} characters")]
     TooLong(usize),
     /// A character that does not show.
     #[error("it has control characters")]
@@ -59,7 +59,7 @@ fn check(text: &str) -> Result<&str, Error> {
     if text.chars().any(char::is_control) {
         return Err(Error::Control);
     }
-    if text.len() > NAME_BYTES_MAX { Err(Error::TooLong(NAME_BYTES_MAX)) } else { Ok(text) }
+    if text.chars().count() > NAME_CHARACTERS_MAX { Err(Error::TooLong(NAME_CHARACTERS_MAX)) } else { Ok(text) }
 }
 
 impl TryFrom<String> for Name {
@@ -95,7 +95,7 @@ impl TryFrom<String> for Reason {
         match text.trim() {
             "" => Err(Error::Empty),
             reason if reason.contains('\0') => Err(Error::Control),
-            reason if reason.len() > REASON_BYTES_MAX => Err(Error::TooLong(REASON_BYTES_MAX)),
+            reason if reason.chars().count() > REASON_CHARACTERS_MAX => Err(Error::TooLong(REASON_CHARACTERS_MAX)),
             reason => Ok(Self(reason.to_owned())),
         }
     }
@@ -141,7 +141,8 @@ mod tests {
         assert_eq!(Name::try_from(" A b ".to_owned()).unwrap().as_str(), "A b");
         assert_eq!(Name::try_from("  ".to_owned()), Err(Error::Empty));
         assert_eq!(Name::try_from("a\0".to_owned()), Err(Error::Control));
-        assert_eq!(Name::try_from("é".repeat(101)), Err(Error::TooLong(200)));
+        assert!(Name::try_from("é".repeat(200)).is_ok());
+        assert_eq!(Name::try_from("é".repeat(201)), Err(Error::TooLong(200)));
         assert_eq!(Reason::try_from(" a\nb ".to_owned()).unwrap().0, "a\nb");
         assert_eq!(Reason::try_from("a\0".to_owned()), Err(Error::Control));
         assert_eq!(Reason::try_from("a".repeat(4_001)), Err(Error::TooLong(4_000)));

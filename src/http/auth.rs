@@ -76,7 +76,8 @@ impl<D: Demand> FromRequestParts<App> for Caller<D> {
 
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Problem> {
         let token = bearer(&parts.headers)?;
-        let access = access::authenticate(&app.pool, &app.clock, token).await?.ok_or_else(|| {
+        let known = app.presence.while_there(access::authenticate(&app.pool, &app.clock, token)).await?;
+        let access = known.ok_or_else(|| {
             Problem::unauthenticated("invalid_token", CHALLENGE_INVALID, "the token is unknown, expired or revoked")
         })?;
         if let Some(scope) = D::SCOPE {

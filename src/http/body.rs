@@ -1,27 +1,33 @@
 //! JSON bodies: read within limits of size and time, and refused with the line, the column and the field.
+use super::App;
 use super::error::Problem;
-use super::limits::{BODY_BYTES_MAX, BODY_TIMEOUT};
-use axum::body::{Body, to_bytes};
+use super::limits::{BODY_BYTES_MAX, BodyPlace, BodyRoom};
+use axum::body::Body;
 use axum::extract::{FromRequest, Request};
 use axum::http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE};
 use axum::http::{HeaderMap, StatusCode};
-use http_body_util::LengthLimitError;
+use http_body_util::BodyExt;
 use serde::de::DeserializeOwned;
 use serde_json::error::Category;
 use tokio::time::timeout;
 
-/// The body of a request, as a `T`.
-#[derive(Clone, Copy, Debug)]
-pub struct Json<T>(pub T);
+/// The body of a request, as a `T`, and its place among all bodies: to be kept until the request has been answered.
+#[derive(Debug)]
+pub struct Json<T>(pub T, pub BodyPlace);
 
-impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Json<T> {
+impl<T: DeserializeOwned> FromRequest<App> for Json<T> {
     type Rejection = Problem;
 
-    async fn from_request(request: Request, _: &S) -> Result<Self, Problem> {
+    async fn from_request(request: Request, app: &App) -> Result<Self, Problem> {
         let (parts, body) = request.into_parts();
         check_headers(&parts.headers)?;
-        let bytes = read(body).await?;
-        parse(&bytes).map(Json)
+        let limit = app.limits.body_timeout;
+        let Ok(read) = timeout(limit, read(body, &app.body_room)).await else {
+            let detail = format!("the body did not arrive within {} seconds", limit.as_secs());
+            return Err(Problem::new(StatusCode::REQUEST_TIMEOUT, "body_timeout", detail));
+        };
+        let (bytes, place) = read?;
+        Ok(Self(parse(&bytes)?, place))
     }
 }
 
@@ -48,21 +54,19 @@ fn too_large() -> Problem {
     Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "body_too_large", detail).with("bytes_max", BODY_BYTES_MAX)
 }
 
-async fn read(body: Body) -> Result<axum::body::Bytes, Problem> {
-    let Ok(read) = timeout(BODY_TIMEOUT, to_bytes(body, BODY_BYTES_MAX)).await else {
-        let detail = format!("the body did not arrive within {} seconds", BODY_TIMEOUT.as_secs());
-        return Err(Problem::new(StatusCode::REQUEST_TIMEOUT, "body_timeout", detail));
-    };
-    read.map_err(|error| {
-        if is_limit(&error) {
-            return too_large();
+async fn read(mut body: Body, room: &BodyRoom) -> Result<(Vec<u8>, BodyPlace), Problem> {
+    let (mut bytes, mut place) = (Vec::new(), BodyPlace::default());
+    while let Some(frame) = body.frame().await {
+        let frame = frame.map_err(|_| Problem::bad_request("broken_body", "the body broke off"))?;
+        // Trailers say nothing that anybody here wants to know.
+        let Ok(chunk) = frame.into_data() else { continue };
+        if bytes.len() + chunk.len() > BODY_BYTES_MAX {
+            return Err(too_large());
         }
-        Problem::bad_request("broken_body", "the body broke off")
-    })
-}
-
-fn is_limit(error: &axum::Error) -> bool {
-    std::error::Error::source(error).is_some_and(<dyn std::error::Error>::is::<LengthLimitError>)
+        room.extend(&mut place, chunk.len())?;
+        bytes.extend_from_slice(&chunk);
+    }
+    Ok((bytes, place))
 }
 
 /// Parses the whole of `bytes`, with the path of what is wrong.

@@ -12,6 +12,8 @@ use std::time::Duration;
 
 /// Media type of a problem.
 pub const MEDIA_TYPE: &str = "application/problem+json";
+/// Characters of any text in a problem: enough to know it again. Clients choose names, and some are long.
+const TEXT_CHARACTERS_MAX: usize = 300;
 /// When to try again after losing against another transaction.
 const CONFLICT_RETRY: Duration = Duration::from_secs(1);
 /// When to try again after the database was away.
@@ -124,6 +126,7 @@ impl Problem {
             members.extend(self.0.members.clone());
             members.extend(request_id.map(|id| ("request_id".to_owned(), Value::from(id))));
         }
+        abridge(&mut document);
         document
     }
 
@@ -137,6 +140,21 @@ impl Problem {
         }
         response.extensions_mut().insert(self);
         response
+    }
+}
+
+/// Cuts long texts, wherever they are.
+fn abridge(value: &mut Value) {
+    match value {
+        Value::String(text) => {
+            if let Some((end, _)) = text.char_indices().nth(TEXT_CHARACTERS_MAX) {
+                text.truncate(end);
+                text.push('…');
+            }
+        }
+        Value::Array(items) => items.iter_mut().for_each(abridge),
+        Value::Object(members) => members.values_mut().for_each(abridge),
+        Value::Null | Value::Bool(_) | Value::Number(_) => {}
     }
 }
 

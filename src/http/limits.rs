@@ -1,4 +1,4 @@
-//! What one request may take: bytes, time, and a place among the requests being answered.
+//! What clients may take: connections, time, bytes, and a place among the requests being answered.
 use super::App;
 use super::error::Problem;
 use axum::extract::{Request, State};
@@ -6,13 +6,13 @@ use axum::middleware::Next;
 use axum::response::Response;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::timeout;
 
 /// Size of a body.
 pub const BODY_BYTES_MAX: usize = 16 * 1024 * 1024;
-/// Until a body has arrived.
-pub const BODY_TIMEOUT: Duration = Duration::from_secs(20);
+/// Size of a request's head: its line and all headers.
+pub const HEAD_BYTES_MAX: usize = 64 * 1024;
 /// Until an ordinary request is answered.
 pub const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
 /// Until a purge or a bulk move is done; they take seconds for each 100,000 tasks.
@@ -22,6 +22,66 @@ pub const REQUESTS_IN_FLIGHT_MAX: usize = 4_096;
 /// When to come again.
 const OVERLOAD_RETRY: Duration = Duration::from_secs(1);
 const TIMEOUT_RETRY: Duration = Duration::from_secs(5);
+
+/// What all clients together, and each of them, may take. Tests take less.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// Connections at once; others wait in the kernel's queue.
+    pub connections_max: usize,
+    /// Until a request's head has arrived; also how long an idle connection is kept.
+    pub head_timeout: Duration,
+    /// Until a body has arrived.
+    pub body_timeout: Duration,
+    /// How long a client may leave an answer unread.
+    pub unread_timeout: Duration,
+    /// Bytes of the bodies of all requests being answered.
+    pub bodies_bytes_max: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            connections_max: 8_192,
+            head_timeout: Duration::from_secs(30),
+            body_timeout: Duration::from_secs(20),
+            unread_timeout: Duration::from_mins(1),
+            bodies_bytes_max: 16 * BODY_BYTES_MAX,
+        }
+    }
+}
+
+/// Room for bodies. Each takes it as its bytes arrive, so that who sends slowly keeps little from others.
+#[derive(Clone, Debug)]
+pub struct BodyRoom(Arc<Semaphore>);
+
+/// What a body has of the room, given back when its request has been answered.
+#[derive(Debug, Default)]
+pub struct BodyPlace(Option<OwnedSemaphorePermit>);
+
+impl BodyRoom {
+    /// Room for so many bytes.
+    pub fn new(bytes: usize) -> Self {
+        Self(Arc::new(Semaphore::new(bytes)))
+    }
+
+    /// Bytes that still find room.
+    #[cfg(test)]
+    pub(super) fn left(&self) -> usize {
+        self.0.available_permits()
+    }
+
+    /// Adds room for `bytes` to `place`, or says when to come again.
+    pub(super) fn extend(&self, place: &mut BodyPlace, bytes: usize) -> Result<(), Problem> {
+        let more = u32::try_from(bytes).ok().and_then(|bytes| Arc::clone(&self.0).try_acquire_many_owned(bytes).ok());
+        let full = || Problem::unavailable("overloaded", "too much is being sent at once; try again", OVERLOAD_RETRY);
+        let more = more.ok_or_else(full)?;
+        match &mut place.0 {
+            Some(held) => held.merge(more),
+            none => *none = Some(more),
+        }
+        Ok(())
+    }
+}
 
 /// Places for [`REQUESTS_IN_FLIGHT_MAX`] requests.
 pub(super) fn places() -> Arc<Semaphore> {
@@ -90,10 +150,29 @@ mod tests {
 
     #[tokio::test]
     async fn a_body_of_unknown_length_is_counted() {
+        let api = Api::start().await;
         let endless = futures_util::stream::repeat_with(|| Ok::<_, std::io::Error>(vec![b' '; 1024 * 1024]));
         let request = Request::builder().header("content-type", "application/json").body(axum::body::Body::from_stream(endless));
-        let refused = Json::<Value>::from_request(request.unwrap(), &()).await;
+        let refused = Json::<Value>::from_request(request.unwrap(), &app(&api.database, &api.clock)).await;
         assert_eq!(refused.unwrap_err().code(), "body_too_large");
+    }
+
+    #[tokio::test]
+    async fn bodies_share_a_room_and_leave_it_with_their_requests() {
+        let api = Api::start().await;
+        let app = App { body_room: BodyRoom::new(100), ..app(&api.database, &api.clock) };
+        let read = async |size: usize| {
+            let body = axum::body::Body::from(format!("{:>size$}", "{}"));
+            let request = Request::builder().header("content-type", "application/json").body(body);
+            Json::<Value>::from_request(request.unwrap(), &app).await
+        };
+        let first = read(60).await.unwrap();
+        let refused = read(41).await.unwrap_err();
+        assert_eq!((refused.status().as_u16(), refused.code()), (503, "overloaded"));
+        let second = read(40).await.unwrap();
+        assert!(read(2).await.is_err());
+        drop((first, second));
+        read(100).await.unwrap();
     }
 
     #[tokio::test]

@@ -8,7 +8,11 @@
 //! Invariant: nothing is answered without a token but what [`service`] and [`openapi`] serve.
 pub mod auth;
 pub mod body;
+#[cfg(test)]
+mod defects;
 pub mod error;
+#[cfg(test)]
+mod hostile;
 pub mod limits;
 mod openapi;
 pub mod parameters;
@@ -19,13 +23,16 @@ pub mod server;
 mod service;
 #[cfg(test)]
 pub(crate) mod testing;
+mod unread;
 pub mod v1;
 
 pub use router::router;
 
 use crate::clock::Clock;
+use crate::db::presence::Presence;
 use crate::ingest::Ingest;
 use crate::telemetry::metrics::Metrics;
+use limits::{BodyRoom, Limits};
 use sqlx::PgPool;
 use std::sync::Arc;
 
@@ -34,10 +41,25 @@ use std::sync::Arc;
 pub struct App {
     /// Connections to the database.
     pub pool: PgPool,
+    /// Whether the database is there.
+    pub presence: Presence,
     /// The time.
     pub clock: Clock,
     /// Where usage reports go.
     pub ingest: Ingest,
     /// What this process counts.
     pub metrics: Arc<Metrics>,
+    /// What clients may take.
+    pub limits: Limits,
+    /// Room for the bodies that they send.
+    pub body_room: BodyRoom,
+}
+
+impl App {
+    /// With the usual limits.
+    pub fn new(pool: PgPool, clock: Clock, ingest: Ingest, metrics: Arc<Metrics>) -> Self {
+        let limits = Limits::default();
+        let (presence, body_room) = (Presence::of(&pool), BodyRoom::new(limits.bodies_bytes_max));
+        Self { pool, presence, clock, ingest, metrics, limits, body_room }
+    }
 }

@@ -11,6 +11,7 @@ use axum::{Router, extract::Request, routing};
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use utoipa::openapi::schema::{ObjectBuilder, OneOfBuilder, Schema, Type};
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa::openapi::{Content, OpenApi as Document, Ref, RefOr, ResponseBuilder};
 use utoipa::{IntoResponses, Modify, OpenApi, ToSchema};
@@ -122,6 +123,23 @@ impl IntoResponses for ReadProblems {
         ];
         problems(&own).into_iter().map(|(status, response)| (status.to_string(), response)).collect()
     }
+}
+
+/// A price: decimal text, or a number, which is read from its text.
+pub(super) fn price() -> Schema {
+    let text = ObjectBuilder::new().schema_type(Type::String).pattern(Some(r"^[0-9]{1,8}(\.[0-9]{1,10})?$"));
+    let number = ObjectBuilder::new().schema_type(Type::Number).minimum(Some(0)).maximum(Some(100_000_000));
+    let none = ObjectBuilder::new().schema_type(Type::Null);
+    OneOfBuilder::new()
+        .description(Some(
+            "The provider's own price in USD, at most 10 decimals, as a string or a number. Left out: no price is known. 0: it was free.",
+        ))
+        .item(text)
+        .item(number)
+        .item(none)
+        .examples([serde_json::json!("0.0125")])
+        .build()
+        .into()
 }
 
 /// The document as it is served and committed.

@@ -1,8 +1,9 @@
 //! What holds for every request: an id, one line in the log, a count, and headers that all answers carry.
 use super::App;
 use super::error::Problem;
+use super::unread::Kept;
 use axum::extract::{MatchedPath, Request, State};
-use axum::http::header::{CACHE_CONTROL, X_CONTENT_TYPE_OPTIONS};
+use axum::http::header::{CACHE_CONTROL, CONNECTION, TRANSFER_ENCODING, X_CONTENT_TYPE_OPTIONS};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 use axum::middleware::Next;
 use axum::response::Response;
@@ -26,6 +27,8 @@ pub(super) async fn accompany(State(app): State<App>, request: Request, next: Ne
     let route = request.extensions().get::<MatchedPath>().map_or(ROUTE_UNKNOWN, MatchedPath::as_str).to_owned();
     let span = tracing::info_span!("request", request.id = &*id);
     let line = Line { app, method: method_name(request.method()), route, begun: Instant::now(), status: STATUS_CLIENT_GONE };
+    let is_chunked = request.headers().contains_key(TRANSFER_ENCODING);
+    let (request, body) = Kept::of(request);
     async move {
         let mut line = line;
         let mut response = next.run(request).await;
@@ -34,6 +37,11 @@ pub(super) async fn accompany(State(app): State<App>, request: Request, next: Ne
         }
         line.status = response.status().as_u16();
         dress(response.headers_mut(), &id);
+        // Whoever sent chunks and a length as well, which is taken off before we see it, may have meant another end of the body
+        // than we do: what follows it is no request (RFC 9112, 6.1).
+        if is_chunked || !body.clear().await {
+            response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+        }
         response
     }
     .instrument(span)

@@ -2,11 +2,13 @@
 //!
 //! Axum's own `serve` knows neither header timeouts nor a bound on connections, so this is hyper, directly.
 //! HTTP/1.1 only: what faces the world is a proxy.
+use super::limits::{HEAD_BYTES_MAX, Limits};
 use super::{App, router};
 use axum::Router;
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
+use socket2::SockRef;
 use std::io;
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,10 +18,6 @@ use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-/// Connections at once; others wait in the kernel's queue.
-const CONNECTIONS_MAX: usize = 8_192;
-/// Until a request's head has arrived; also how long an idle connection is kept.
-const HEADER_TIMEOUT: Duration = Duration::from_secs(30);
 /// How long what is in flight may take after the service was told to stop.
 const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(30);
 /// Pause after the system refused a connection (too many files, say).
@@ -28,10 +26,15 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(200);
 /// Serves until `stop` is cancelled; then accepts nothing more, finishes what is in flight, and returns.
 pub async fn serve(listener: TcpListener, app: App, stop: CancellationToken) -> io::Result<()> {
     let connections = TaskTracker::new();
+    let limits = app.limits;
     let router = router(app);
-    let places = Arc::new(Semaphore::new(CONNECTIONS_MAX));
+    let places = Arc::new(Semaphore::new(limits.connections_max));
     while let Some((stream, place)) = next(&listener, &places, &stop).await {
-        drop(connections.spawn(converse(stream, router.clone(), stop.clone(), place)));
+        let (router, stop) = (router.clone(), stop.clone());
+        drop(connections.spawn(async move {
+            converse(stream, router, limits, stop).await;
+            drop(place);
+        }));
     }
     drop(listener);
     connections.close();
@@ -69,13 +72,14 @@ fn is_of_the_connection(error: &io::Error) -> bool {
 }
 
 /// Answers the requests of one connection; after `stop`, only the one in flight.
-async fn converse(stream: TcpStream, router: Router, stop: CancellationToken, place: OwnedSemaphorePermit) {
-    if let Err(error) = stream.set_nodelay(true) {
-        tracing::debug!(%error, "a connection keeps its packets back");
+async fn converse(stream: TcpStream, router: Router, limits: Limits, stop: CancellationToken) {
+    if let Err(error) = prepare(&stream, limits) {
+        tracing::debug!(%error, "a connection keeps the system's settings");
     }
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
-        .header_read_timeout(HEADER_TIMEOUT)
+        .header_read_timeout(limits.head_timeout)
+        .max_buf_size(HEAD_BYTES_MAX)
         .serve_connection(TokioIo::new(stream), TowerToHyperService::new(router));
     let mut connection = std::pin::pin!(connection);
     let ended = tokio::select! {
@@ -88,7 +92,12 @@ async fn converse(stream: TcpStream, router: Router, stop: CancellationToken, pl
     if let Err(error) = ended {
         tracing::debug!(%error, "a connection ended badly");
     }
-    drop(place);
+}
+
+/// Packets leave at once, and a client that does not read its answer loses the connection: the system notices that best.
+fn prepare(stream: &TcpStream, limits: Limits) -> io::Result<()> {
+    stream.set_nodelay(true)?;
+    SockRef::from(stream).set_tcp_user_timeout(Some(limits.unread_timeout))
 }
 
 #[cfg(test)]

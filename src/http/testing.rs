@@ -18,7 +18,7 @@ pub(crate) const NOW: &str = "2026-03-10T12:00:00Z";
 pub(crate) fn app(database: &TestDatabase, clock: &Clock) -> App {
     let (pool, clock, metrics) = (database.pool.clone(), clock.clone(), Arc::new(Metrics::new()));
     let ingest = Ingest::observed(pool.clone(), clock.clone(), &TaskTracker::new(), Limits::default(), Arc::clone(&metrics));
-    App { pool, clock, ingest, metrics }
+    App::new(pool, clock, ingest, metrics)
 }
 
 /// A service on `database`, at the machine's time.

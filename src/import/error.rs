@@ -44,6 +44,19 @@ pub enum Error {
         /// Why.
         cause: ::csv::Error,
     },
+    /// A record goes on and on: memory for it is bounded.
+    #[error(
+        "line {line}: the record that begins here has more than {bytes_max} bytes; if a quote in it is not closed, mend that and \
+         import again: all {records} records before it are stored"
+    )]
+    RecordTooLong {
+        /// How many had been read before it.
+        records: u64,
+        /// The line, from 1, on which it begins.
+        line: u64,
+        /// How many bytes a record may have.
+        bytes_max: usize,
+    },
     /// The file has no such column, or several.
     #[error("there is {found} column {wanted:?}; the file's header has {}", names(available))]
     Column {

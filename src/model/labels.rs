@@ -9,19 +9,20 @@ use sqlx::types::Json;
 use sqlx::{Decode, Encode, Postgres, Type};
 use std::collections::BTreeMap;
 use std::fmt;
-use utoipa::ToSchema;
+use utoipa::openapi::schema::{ObjectBuilder, Type as SchemaType};
+use utoipa::openapi::{RefOr, Schema};
+use utoipa::{PartialSchema, ToSchema};
 
 /// Labels of one thing.
 pub const LABELS_MAX: usize = 64;
 /// Length of a label's name.
 pub const KEY_BYTES_MAX: usize = 63;
 /// Length of a label's value.
-pub const VALUE_BYTES_MAX: usize = 255;
+pub const VALUE_CHARACTERS_MAX: usize = 255;
 
 /// A flat JSON object of strings, such as `{"team": "search", "cost_center": "4711"}`.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, ToSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 #[serde(transparent)]
-#[schema(value_type = std::collections::HashMap<String, String>, example = json!({"team": "search", "cost_center": "4711"}))]
 pub struct Labels(BTreeMap<String, String>);
 
 /// What is wrong with a label.
@@ -36,7 +37,7 @@ pub enum Error {
     )]
     Key(String),
     /// A value that is too long or has control characters.
-    #[error("the value of label {0:?} has over {VALUE_BYTES_MAX} bytes or control characters")]
+    #[error("the value of label {0:?} has over {VALUE_CHARACTERS_MAX} characters or control characters")]
     Value(String),
     /// The same name twice.
     #[error("the label {0:?} is given twice")]
@@ -49,7 +50,7 @@ impl Labels {
         if !is_key(&key) {
             return Err(Error::Key(key));
         }
-        if value.len() > VALUE_BYTES_MAX || value.chars().any(char::is_control) {
+        if value.chars().count() > VALUE_CHARACTERS_MAX || value.chars().any(char::is_control) {
             return Err(Error::Value(key));
         }
         if self.0.contains_key(&key) {
@@ -73,6 +74,24 @@ fn is_key(key: &str) -> bool {
         && key.bytes().next().is_some_and(|first| first.is_ascii_alphanumeric())
         && key.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_-./".contains(&byte))
 }
+
+impl PartialSchema for Labels {
+    fn schema() -> RefOr<Schema> {
+        let text = || ObjectBuilder::new().schema_type(SchemaType::String);
+        let name = text().max_length(Some(KEY_BYTES_MAX)).pattern(Some("^[A-Za-z0-9][A-Za-z0-9_./-]*$"));
+        let value = text().max_length(Some(VALUE_CHARACTERS_MAX)).pattern(Some(r"^[^\u0000-\u001f\u007f-\u009f]*$"));
+        let description = "A flat JSON object of strings, such as `{\"team\": \"search\", \"cost_center\": \"4711\"}`.";
+        ObjectBuilder::new()
+            .description(Some(description))
+            .max_properties(Some(LABELS_MAX))
+            .property_names(Some(name))
+            .additional_properties(Some(value))
+            .examples([serde_json::json!({"team": "search", "cost_center": "4711"})])
+            .into()
+    }
+}
+
+impl ToSchema for Labels {}
 
 impl<'de> Deserialize<'de> for Labels {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
@@ -144,7 +163,7 @@ mod tests {
             (r#"{"": "x"}"#, "label name \"\""),
             (r#"{"a b": "x"}"#, "label name \"a b\""),
             ("{\"a\": \"\\u0000\"}", "control characters"),
-            (&format!("{{\"a\": \"{}\"}}", "x".repeat(256)), "over 255 bytes"),
+            (&format!("{{\"a\": \"{}\"}}", "x".repeat(256)), "over 255 characters"),
         ] {
             let error = parse(text).unwrap_err();
             assert!(error.contains(reason), "{text}: {error}");

@@ -177,7 +177,7 @@ mod tests {
     }
 
     #[test]
-    fn n_days_are_n_calendar_days_at_any_time_of_day() {
+    fn r19_n_days_are_n_calendar_days_at_any_time_of_day() {
         for now in ["2026-03-10T00:05:00Z", "2026-03-10T23:59:59.9Z"] {
             assert_eq!(shown(&last(1, "UTC", now)), "2026-03-10..=2026-03-10 2026-03-10T00:00:00Z..2026-03-11T00:00:00Z");
             assert_eq!(shown(&last(30, "UTC", now)), "2026-02-09..=2026-03-10 2026-02-09T00:00:00Z..2026-03-11T00:00:00Z");

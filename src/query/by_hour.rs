@@ -57,3 +57,98 @@ pub async fn runtime_by_hour(
     });
     Ok(answer.await?)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::range::{Days, Zone};
+    use crate::testing::{self, TestDatabase};
+    use jiff::tz::TimeZone;
+    use jiff::{SignedDuration, Timestamp};
+    use rand::rngs::StdRng;
+    use rand::{RngExt, SeedableRng};
+    use std::collections::BTreeMap;
+
+    const TASK: Uuid = Uuid::from_u128(0x4000_8000_0000_0000_0004);
+    const RUNTIME: Uuid = Uuid::from_u128(0x4000_8000_0000_0000_0002);
+    /// Between them lies all usage, with some changes of the clocks of every zone that sets them.
+    const SINCE: Timestamp = Timestamp::constant(1_704_067_200, 0);
+    const UNTIL: Timestamp = Timestamp::constant(1_767_225_600, 0);
+    const ROWS: usize = 6_000;
+    /// Changes of a zone's clocks that are looked at.
+    const CHANGES: usize = 2;
+
+    /// Instants, most of them at the edges of quarter hours, with tokens each.
+    fn usage(random: &mut StdRng) -> Vec<(Timestamp, i64)> {
+        let quarters = (UNTIL.as_second() - SINCE.as_second()) / 900;
+        let one = |random: &mut StdRng| {
+            let quarter = SINCE + SignedDuration::from_secs(900 * random.random_range(1..quarters));
+            let beside = [-1, 0, 0, 1, random.random_range(0..900_000_000)][random.random_range(0..5)];
+            (quarter + SignedDuration::from_micros(beside), random.random_range(1..1_000_000_000))
+        };
+        (0..ROWS).map(|_| one(random)).collect()
+    }
+
+    async fn store(database: &TestDatabase, usage: &[(Timestamp, i64)]) {
+        sqlx::query(
+            "insert into public.task_usage (task_id, provider, model, event_key, input_tokens, created_at)
+             select $1, 'p', 'm', gen_random_uuid()::text, tokens, at from unnest($2::bigint[], $3::timestamptz[]) as u (tokens, at)",
+        )
+        .bind(TASK)
+        .bind(usage.iter().map(|(_, tokens)| *tokens).collect::<Vec<_>>())
+        .bind(usage.iter().map(|(at, _)| at.to_sqlx()).collect::<Vec<_>>())
+        .execute(&database.pool)
+        .await
+        .unwrap();
+    }
+
+    /// What local clocks say of each single row.
+    fn by_local_clocks(usage: &[(Timestamp, i64)], zone: &TimeZone, range: &Range) -> BTreeMap<i16, i128> {
+        let mut hours = BTreeMap::new();
+        for (at, tokens) in usage {
+            let local = at.to_zoned(zone.clone());
+            if (range.from..=range.to).contains(&local.date()) {
+                *hours.entry(i16::from(local.hour())).or_default() += i128::from(*tokens);
+            }
+        }
+        hours
+    }
+
+    /// Somewhere in the day or two after each of some changes of the clocks, and anywhere.
+    fn moments(zone: &TimeZone, random: &mut StdRng) -> Vec<Timestamp> {
+        let first = SINCE + SignedDuration::from_hours(24 * random.random_range(5..365));
+        let changes = zone.following(first).map(|change| change.timestamp()).take_while(|at| *at < UNTIL).take(CHANGES);
+        let mut moments: Vec<Timestamp> = changes.collect();
+        for moment in &mut moments {
+            *moment += SignedDuration::from_secs(random.random_range(0..36 * 3_600));
+        }
+        moments.push(first);
+        moments
+    }
+
+    #[tokio::test]
+    async fn r17_the_hours_of_every_zone_equal_raw_at_local_time_also_where_clocks_change() {
+        let database = testing::database().await;
+        sqlx::raw_sql(include_str!("../testing/one_task.sql")).execute(&database.pool).await.unwrap();
+        let mut random = StdRng::seed_from_u64(17);
+        let usage = usage(&mut random);
+        // Some folded, some pending.
+        store(&database, &usage[..ROWS * 9 / 10]).await;
+        crate::rollup::fold::drain(&database.pool).await.unwrap();
+        store(&database, &usage[ROWS * 9 / 10..]).await;
+        let mut zones = 0;
+        for name in jiff::tz::db().available() {
+            let zone: Zone = name.as_str().parse().unwrap();
+            let local = TimeZone::get(name.as_str()).unwrap();
+            for now in moments(&local, &mut random) {
+                let range = Range::last(Days::new(random.random_range(1..5)).unwrap(), &zone, now).unwrap();
+                let answer = runtime_by_hour(&database.pool, None, RUNTIME, &range).await.unwrap().unwrap();
+                let used = answer.items.iter().filter(|item| item.usage.event_count.get() > 0);
+                let shown: BTreeMap<i16, i128> = used.map(|item| (item.hour, item.usage.input_tokens.get())).collect();
+                assert_eq!(shown, by_local_clocks(&usage, &local, &range), "{} at {now}: {range:?}", name.as_str());
+            }
+            zones += 1;
+        }
+        assert!(zones > 300, "only {zones} zones are known");
+    }
+}

@@ -170,7 +170,7 @@ impl Service {
         let metrics = Arc::new(Metrics::new());
         let ingest =
             Ingest::observed(pool.clone(), settings.clock.clone(), &service.requests, Limits::default(), Arc::clone(&metrics));
-        let app = http::App { pool: pool.clone(), clock: settings.clock.clone(), ingest, metrics: Arc::clone(&metrics) };
+        let app = http::App::new(pool.clone(), settings.clock.clone(), ingest, Arc::clone(&metrics));
         let (stop, told) = (service.http_stop.clone(), failed.clone());
         service.requests.spawn(async move {
             if let Err(error) = http::server::serve(listener, app, stop).await {

@@ -9,4 +9,5 @@ mod docs;
 mod invariant;
 mod migrations;
 mod mutations;
+mod outage;
 mod races;

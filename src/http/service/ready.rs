@@ -35,7 +35,7 @@ pub(super) async fn ready(State(app): State<App>) -> Result<Json<Ready>, Problem
     let unready = |faults: Vec<String>| {
         Err(Problem::unavailable("not_ready", format!("not ready: {}", faults.join("; ")), RETRY).with("faults", faults))
     };
-    match timeout(PATIENCE, faults(&app)).await {
+    match timeout(PATIENCE, app.presence.while_there(faults(&app))).await {
         Ok(Ok(faults)) if faults.is_empty() => Ok(Json(Ready { status: "ready" })),
         Ok(Ok(faults)) => unready(faults),
         Ok(Err(error)) => {

@@ -7,12 +7,15 @@
 //!   (A record that was moved to another day, provider or model since is a new one.)
 //!
 //! The file is read in chunks on a thread of its own while the one before is being stored; memory is bounded.
+mod bounded;
 mod columns;
 mod lines;
 mod options;
 mod reader;
 mod time;
 
+#[cfg(test)]
+mod hostile;
 #[cfg(test)]
 mod tests;
 
@@ -24,9 +27,10 @@ use super::{Error, Event, Summary};
 use crate::clock::Clock;
 use crate::ingest::{Ingest, Limits};
 use crate::model::Name;
+use bounded::Bounded;
 use columns::Layout;
 use lines::Lines;
-use reader::{Reader, Target};
+use reader::{Reader, Target, unreadable};
 use sqlx::PgPool;
 use std::fs::File;
 use tokio::sync::mpsc;
@@ -44,8 +48,9 @@ pub async fn run(
 ) -> Result<Summary, Error> {
     let open = |cause| Error::Open { path: options.path.clone(), cause };
     let file = File::open(&options.path).map_err(open)?;
-    let mut records = ::csv::ReaderBuilder::new().delimiter(options.delimiter).flexible(true).from_reader(Lines::new(file));
-    let header = records.byte_headers().map_err(|cause| Error::Read { records: 0, cause })?;
+    let text = Bounded::new(Lines::new(file), options.delimiter);
+    let mut records = ::csv::ReaderBuilder::new().delimiter(options.delimiter).flexible(true).from_reader(text);
+    let header = records.byte_headers().map_err(|cause| unreadable(0, cause))?;
     let layout = Layout::new(header, options)?;
     let source = options.source()?;
     let name = |name: &Option<Name>| name.clone().unwrap_or_else(|| source.clone());

@@ -1,6 +1,6 @@
 //! Turns records into reports.
+use super::bounded::{Bounded, RECORD_BYTES_MAX, RecordTooLong};
 use super::columns::{Column, Field, Layout};
-use super::lines::Lines;
 use super::time;
 use crate::import::store::Chunk;
 use crate::import::{BadLine, Error};
@@ -53,7 +53,7 @@ impl Reader {
     }
 
     /// Reads to the end, or until nobody listens any more.
-    pub(super) fn read(mut self, mut records: ::csv::Reader<Lines<impl Read>>, chunks: &mpsc::Sender<Result<Chunk, Error>>) {
+    pub(super) fn read(mut self, mut records: ::csv::Reader<Bounded<impl Read>>, chunks: &mpsc::Sender<Result<Chunk, Error>>) {
         let mut chunk = Chunk::default();
         let mut record = ByteRecord::new();
         let mut number = 0;
@@ -68,7 +68,7 @@ impl Reader {
             }
             if let Err(cause) = more {
                 // Nobody may be listening, and then nobody asks why.
-                drop(chunks.blocking_send(Err(Error::Read { records: number, cause })));
+                drop(chunks.blocking_send(Err(unreadable(number, cause))));
                 return;
             }
             number += 1;
@@ -163,6 +163,18 @@ impl Reader {
         let reason =
             format!("has the key {:?} of an earlier record of the same task, provider and model", report.event_key.as_str());
         Err(Wrong { column: column.name.clone(), reason })
+    }
+}
+
+/// Why nothing can be read after `records` records.
+pub(super) fn unreadable(records: u64, cause: ::csv::Error) -> Error {
+    let too_long = match cause.kind() {
+        ::csv::ErrorKind::Io(error) => error.get_ref().and_then(|error| error.downcast_ref::<RecordTooLong>()),
+        _ => None,
+    };
+    match too_long {
+        Some(RecordTooLong { line }) => Error::RecordTooLong { records, line: *line, bytes_max: RECORD_BYTES_MAX },
+        None => Error::Read { records, cause },
     }
 }
 

@@ -8,18 +8,18 @@ use std::io::Write as _;
 use tempfile::TempDir;
 
 /// A database, and a directory with files.
-struct Bench {
-    database: TestDatabase,
+pub(super) struct Bench {
+    pub(super) database: TestDatabase,
     directory: TempDir,
 }
 
 impl Bench {
-    async fn new() -> Self {
+    pub(super) async fn new() -> Self {
         Self { database: database().await, directory: tempfile::tempdir().unwrap() }
     }
 
     /// Options to read the file `name` with `content`.
-    fn file(&self, name: &str, content: &[u8]) -> Options {
+    pub(super) fn file(&self, name: &str, content: &[u8]) -> Options {
         let path = self.directory.path().join(name);
         File::create(&path).unwrap().write_all(content).unwrap();
         Options {
@@ -46,11 +46,11 @@ impl Bench {
         }
     }
 
-    async fn import(&self, options: &Options) -> Result<Summary, Error> {
+    pub(super) async fn import(&self, options: &Options) -> Result<Summary, Error> {
         self.import_with_bad(options).await.0
     }
 
-    async fn import_with_bad(&self, options: &Options) -> (Result<Summary, Error>, Vec<String>) {
+    pub(super) async fn import_with_bad(&self, options: &Options) -> (Result<Summary, Error>, Vec<String>) {
         let mut bad = Vec::new();
         let progress = |event: Event<'_>| {
             if let Event::Skipped(line) = event {
@@ -61,7 +61,7 @@ impl Bench {
         (summary, bad)
     }
 
-    async fn text(&self, query: &'static str) -> String {
+    pub(super) async fn text(&self, query: &'static str) -> String {
         let text: Option<String> = sqlx::query_scalar(query).fetch_one(&self.database.pool).await.unwrap();
         text.unwrap_or_default()
     }

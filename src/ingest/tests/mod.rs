@@ -1,5 +1,6 @@
 //! What reports do to a real database.
 mod groups;
+mod kills;
 mod outages;
 mod outcomes;
 mod places;

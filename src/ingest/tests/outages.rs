@@ -8,7 +8,7 @@ use std::time::Duration;
 const CUT: &str = "select count(pg_terminate_backend(pid)) from pg_stat_activity where datname = current_database() and pid <> pg_backend_pid()";
 
 #[tokio::test]
-async fn a_cut_connection_stores_all_or_nothing_and_a_retry_succeeds() {
+async fn c01_a_cut_connection_stores_all_or_nothing_and_a_retry_succeeds() {
     let bench = Bench::new().await;
     let task = bench.task().await;
     let mut operator = bench.database.connect().await;

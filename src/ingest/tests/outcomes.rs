@@ -13,7 +13,7 @@ async fn row(bench: &Bench) -> String {
 }
 
 #[tokio::test]
-async fn the_same_report_again_leaves_no_trace() {
+async fn c03_a_report_replayed_a_year_later_leaves_no_trace() {
     let bench = Bench::new().await;
     let task = bench.task().await;
     let report = report(task, 7).numbered(1).at("2026-02-27T10:00:00.123456Z");
@@ -51,7 +51,7 @@ async fn a_correction_replaces_every_measure() {
 }
 
 #[tokio::test]
-async fn a_delayed_older_total_does_not_lower_the_bill() {
+async fn c10_a_delayed_older_total_does_not_lower_the_bill() {
     let bench = Bench::new().await;
     let task = bench.task().await;
     assert_eq!(bench.put(report(task, 200).numbered(2)).await, Outcome::Created);
@@ -68,7 +68,7 @@ async fn a_delayed_older_total_does_not_lower_the_bill() {
 }
 
 #[tokio::test]
-async fn a_re_report_keeps_the_first_time_unless_it_names_one() {
+async fn r09_a_re_report_keeps_the_first_time_unless_it_names_one() {
     let bench = Bench::new().await;
     let task = bench.task().await;
     bench.put(report(task, 1).at("2026-02-26T08:00:00Z")).await;
@@ -91,11 +91,12 @@ async fn the_time_of_the_clock_is_told_from_the_same_time_in_a_report() {
 }
 
 #[tokio::test]
-async fn not_priced_and_free_are_told_apart() {
+async fn c08_not_priced_free_and_negative_are_three_cases() {
     let bench = Bench::new().await;
     let task = bench.task().await;
     bench.put(report(task, 1)).await;
     assert_eq!(row(&bench).await, "anthropic opus 1 unpriced 2026-03-01T12:00:00.000000");
+    assert_eq!(Ticks::parse("-0.01"), Err(crate::model::ticks::Error::Negative));
     let priced = |cost| Report { cost: Some(Ticks::parse(cost).unwrap()), ..report(task, 1) };
     assert_eq!(bench.put(priced("0")).await, Outcome::Replaced);
     assert_eq!(row(&bench).await, "anthropic opus 1 0 2026-03-01T12:00:00.000000");
@@ -117,7 +118,7 @@ async fn one_provider_in_two_spellings_is_one_row() {
 }
 
 #[tokio::test]
-async fn the_same_identity_twice_in_a_batch_is_refused_with_both_places() {
+async fn c04_the_same_identity_twice_in_a_batch_is_refused_with_both_places() {
     let bench = Bench::new().await;
     let task = bench.task().await;
     let batch = vec![report(task, 1), report(task, 1).keyed("a"), report(task, 2), report(task, 3).keyed("a")];
@@ -138,7 +139,7 @@ async fn a_batch_is_bounded_and_not_empty() {
 }
 
 #[tokio::test]
-async fn ten_thousand_distinct_keys_at_once_are_all_stored() {
+async fn c02_ten_thousand_distinct_keys_at_once_are_all_stored() {
     let bench = Bench::new().await;
     let task = Uuid::new_v4();
     let batch: Vec<_> = (0..10_000).map(|n| report(task, n).keyed(&format!("{n}")).at_agent("a")).collect();

@@ -16,7 +16,7 @@ fn instances(bench: &Bench, count: usize) -> Vec<Ingest> {
 }
 
 #[tokio::test]
-async fn overlapping_batches_in_random_order_are_all_stored_and_counted_once() {
+async fn c05_overlapping_batches_in_random_order_lose_nothing() {
     let bench = Bench::new().await;
     let tasks = [bench.task().await, bench.task().await, bench.task().await];
     let instances = instances(&bench, 3);

@@ -1,6 +1,7 @@
 //! The real binary, run as its users run it: what it prints, where, and how it exits.
 mod demo;
 mod help;
+mod hostile;
 mod migrate;
 mod private;
 mod rollups;

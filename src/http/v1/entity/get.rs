@@ -38,7 +38,7 @@ mod tests {
     use crate::http::testing::{Api, id, other_world, world};
 
     #[tokio::test]
-    async fn another_workspace_s_ids_do_not_exist() {
+    async fn a01_another_workspace_s_ids_do_not_exist() {
         let api = Api::start().await;
         api.world().await;
         api.other_world().await;

@@ -22,7 +22,7 @@ async fn put<E: Resource>(
     State(app): State<App>,
     Id(id): Id,
     Query(()): Query<()>,
-    Json(body): Json<E::Body>,
+    Json(body, _place): Json<E::Body>,
 ) -> Result<(StatusCode, axum::Json<E>), Problem> {
     let stored = store::put::<E>(&app.pool, caller.workspace, id, body, app.clock.now()).await?;
     let Stored { entity, created } = stored.ok_or_else(|| not_found::<E>(id))?;

@@ -45,6 +45,10 @@ pub(super) struct Reassigned {
         (status = 200, body = Reassigned, description = "Moved."),
         (status = 409, body = ref("#/components/schemas/Problem"), content_type = "application/problem+json",
             description = "The runtimes are of two workspaces, or one and the same: `other_workspace`, `same_runtime`."),
+        (status = 413, body = ref("#/components/schemas/Problem"), content_type = "application/problem+json",
+            description = "The body is too large."),
+        (status = 415, body = ref("#/components/schemas/Problem"), content_type = "application/problem+json",
+            description = "The body is not JSON."),
         ReadProblems,
     ),
     security(("token" = []))
@@ -54,7 +58,7 @@ pub(super) async fn reassign_tasks(
     State(app): State<App>,
     Id(from): Id,
     Query(()): Query<()>,
-    Json(Reassignment { to }): Json<Reassignment>,
+    Json(Reassignment { to }, _place): Json<Reassignment>,
 ) -> Result<axum::Json<Reassigned>, Problem> {
     let mut transaction = app.pool.begin().await?;
     let mut runtime = async |id| {

@@ -37,7 +37,7 @@ mod tests {
     use serde_json::{Value, json};
 
     #[tokio::test]
-    async fn a_task_with_two_models_in_three_hours_is_one_task() {
+    async fn r20_a_task_with_two_models_in_three_hours_is_one_task() {
         let api = Api::start().await;
         api.world().await;
         for (at, model) in [("2026-03-10T09:00:00Z", "opus"), ("2026-03-10T10:00:00Z", "haiku"), ("2019-03-10T11:00:00Z", "opus")]

@@ -19,14 +19,14 @@ pub(super) struct UsageReport {
     /// The task that used it.
     #[schema(value_type = Uuid, required)]
     task_id: Option<Value>,
-    /// Who served the model; compared in lower case.
-    #[schema(value_type = String, required, min_length = 1, max_length = 200, examples("anthropic"))]
+    /// Who served the model, at most 200 bytes in UTF-8; compared in lower case.
+    #[schema(value_type = String, required, min_length = 1, max_length = 200, pattern = r"^[\t-\r ]*[^ \u0000-\u001f\u007f-\u009f]([^\u0000-\u001f\u007f-\u009f]*[^ \u0000-\u001f\u007f-\u009f])?[\t-\r ]*$", examples("anthropic"))]
     provider: Option<Value>,
-    /// The model, as its provider calls it.
-    #[schema(value_type = String, required, min_length = 1, max_length = 200, examples("claude-opus-4"))]
+    /// The model, as its provider calls it, at most 200 bytes in UTF-8.
+    #[schema(value_type = String, required, min_length = 1, max_length = 200, pattern = r"^[\t-\r ]*[^ \u0000-\u001f\u007f-\u009f]([^\u0000-\u001f\u007f-\u009f]*[^ \u0000-\u001f\u007f-\u009f])?[\t-\r ]*$", examples("claude-opus-4"))]
     model: Option<Value>,
-    /// The reporter's own id of a single event. Left out, the report is the task's running total.
-    #[schema(value_type = Option<String>, max_length = 200)]
+    /// The reporter's own id of a single event, at most 200 bytes in UTF-8. Left out, the report is the task's running total.
+    #[schema(value_type = Option<String>, max_length = 200, pattern = r"^[^\u0000-\u001f\u007f-\u009f]*$")]
     event_key: Option<Value>,
     /// Input tokens that were neither read from nor written to a cache.
     #[schema(value_type = u64, required, maximum = 1_000_000_000_000_i64)]
@@ -44,7 +44,7 @@ pub(super) struct UsageReport {
     #[schema(value_type = Option<u64>, maximum = 1_000_000_000_000_i64)]
     cache_write_1h_tokens: Option<Value>,
     /// The provider's own price in USD, at most 10 decimals, as a string or a number. Left out: no price is known. 0: it was free.
-    #[schema(value_type = Option<String>, examples("0.0125"))]
+    #[schema(schema_with = crate::http::openapi::price)]
     cost_usd: Option<Value>,
     /// When it happened, from 2000 to a day ahead. Left out: now, or, reported again, the time of the first report.
     #[schema(value_type = Option<String>, format = DateTime)]
@@ -79,7 +79,7 @@ pub(super) struct ReportedTask {
 pub(super) struct Named {
     #[schema(value_type = Option<Uuid>)]
     id: Option<Value>,
-    #[schema(value_type = Option<String>, min_length = 1, max_length = 200)]
+    #[schema(value_type = Option<String>, min_length = 1, max_length = 200, pattern = r"^[\t-\r ]*[^ \u0000-\u001f\u007f-\u009f]([^\u0000-\u001f\u007f-\u009f]*[^ \u0000-\u001f\u007f-\u009f])?[\t-\r ]*$")]
     name: Option<Value>,
 }
 
@@ -90,7 +90,7 @@ pub(super) struct Named {
 pub(super) struct Titled {
     #[schema(value_type = Option<Uuid>)]
     id: Option<Value>,
-    #[schema(value_type = Option<String>, min_length = 1, max_length = 200)]
+    #[schema(value_type = Option<String>, min_length = 1, max_length = 200, pattern = r"^[\t-\r ]*[^ \u0000-\u001f\u007f-\u009f]([^\u0000-\u001f\u007f-\u009f]*[^ \u0000-\u001f\u007f-\u009f])?[\t-\r ]*$")]
     title: Option<Value>,
 }
 

@@ -74,7 +74,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn another_workspace_s_usage_does_not_exist() {
+    async fn a01_another_workspace_s_usage_does_not_exist() {
         let api = Api::start().await;
         api.world().await;
         api.other_world().await;

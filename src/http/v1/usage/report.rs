@@ -84,7 +84,7 @@ pub(super) async fn report(
     caller: Caller<auth::Ingest>,
     State(app): State<App>,
     Query(()): Query<()>,
-    Json(UsageReports { reports }): Json<UsageReports>,
+    Json(UsageReports { reports }, _place): Json<UsageReports>,
 ) -> Result<axum::Json<Stored>, Problem> {
     let began = Instant::now();
     let count = reports.len();
@@ -370,7 +370,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn the_largest_batch_is_taken() {
+    async fn c02_the_largest_batch_is_taken_whole() {
         let api = Api::start().await;
         api.world().await;
         let task = json!({"agent": {"name": "an agent of some name"}, "runtime": {"name": "a runtime of some name"}, "issue": {"title": "Some title"}});
@@ -381,7 +381,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_database_that_is_away_is_503_and_says_when_to_come_again() {
+    async fn c01_a_database_that_goes_away_is_503_and_the_retry_is_stored() {
         let api = Api::start().await;
         api.world().await;
         // The token is looked up while the database answers, the reports are stored when it does not.

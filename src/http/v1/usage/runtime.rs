@@ -104,7 +104,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_bound_token_sees_its_own_usage_of_a_runtime_that_others_use() {
+    async fn a01_a_bound_token_sees_its_own_usage_of_a_runtime_that_others_use() {
         let api = Api::start().await;
         api.world().await;
         api.other_world().await;

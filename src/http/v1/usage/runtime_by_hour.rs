@@ -53,7 +53,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_zone_at_half_past_has_its_own_hours_and_days() {
+    async fn r17_a_zone_at_half_past_has_its_own_hours_and_days() {
         let api = Api::start().await;
         api.world().await;
         api.use_tokens("task", "2026-03-09T18:29:59Z", "opus", 1, None).await;
@@ -64,6 +64,25 @@ mod tests {
         assert_eq!(hours(&api, "?days=2&tz=Asia/Kolkata").await, [(0, 10), (13, 100), (14, 1_000), (23, 1)]);
         assert_eq!(hours(&api, "?days=2").await, [(8, 1_100), (18, 11)]);
         assert_eq!(hours(&api, "?days=1&tz=Asia/Kathmandu").await, [(0, 11), (14, 1_100)]);
+    }
+
+    #[tokio::test]
+    async fn r18_no_zone_changes_what_another_one_shows() {
+        let api = Api::start().await;
+        api.world().await;
+        for (at, input) in [("2026-03-08T18:40:00Z", 1), ("2026-03-09T03:15:00Z", 10), ("2026-03-09T23:59:00Z", 100)] {
+            api.use_tokens("task", at, "opus", input, None).await;
+        }
+        let zones = ["Asia/Kolkata", "America/St_Johns", "UTC", "Pacific/Chatham"];
+        let mut first = Vec::new();
+        for zone in zones {
+            first.push(hours(&api, &format!("?days=7&tz={zone}")).await);
+        }
+        crate::rollup::fold::drain(&api.database.pool).await.unwrap();
+        for (zone, first) in zones.iter().zip(first).rev() {
+            assert_eq!(first.iter().map(|(_, input)| input).sum::<i64>(), 111, "{zone}");
+            assert_eq!(hours(&api, &format!("?days=7&tz={zone}")).await, first, "{zone}");
+        }
     }
 
     #[tokio::test]
