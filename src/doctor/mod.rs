@@ -1,7 +1,7 @@
 //! Doctor: looks for what can break exactness before it does, and for what has broken it.
 //!
 //! Each check is a query (`*.sql`) that gives a row for each finding: what, where, what to do, and the SQL that mends it where
-//! there is some. [`reference`] compares the schema with what the migrations make. Nothing here changes anything: the reference
+//! there is some. [`mod@reference`] compares the schema with what the migrations make. Nothing here changes anything: the reference
 //! is made in a transaction that is rolled back.
 use crate::db::error::{Cause, cause};
 use crate::db::migrate::{self, Migration, State};

@@ -1,6 +1,6 @@
 //! Verify: compares each now-view with the sums of the raw rows, both ways.
 //!
-//! History is cut into slices of whole UTC days ([`slice`]), each compared in one snapshot of its own. Nothing here writes, nothing is
+//! History is cut into slices of whole UTC days ([`mod@slice`]), each compared in one snapshot of its own. Nothing here writes, nothing is
 //! tolerated, and nothing grows with history but the list of slices and of days that differ: of the keys that differ some are
 //! kept, and all are counted. [`cause`] says why there may be drift; [`super::repair`] mends it.
 use crate::db::snapshot::in_snapshot;

@@ -2,6 +2,8 @@
 //!
 //! Invariant: the slices of a range cover it whole, by ranges of time, never by days found in raw: a rollup row on a day without usage
 //! lies in one of them.
+//!
+//! What is pending is computed anew for every slice: where nobody folds, slices grow with the backlog, and a sample of many days is slow.
 use jiff::ToSpan;
 use jiff::civil::{Date, date};
 use jiff_sqlx::{Date as SqlDate, ToSqlx};
