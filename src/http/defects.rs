@@ -341,3 +341,23 @@ async fn r30_every_way_of_asking_adds_up_to_the_same_token() {
         crate::rollup::fold::drain(&api.database.pool).await.unwrap();
     }
 }
+
+#[tokio::test]
+async fn m07_the_service_s_clock_decides_nothing_that_is_folded_or_waited_for() {
+    // it stands still, far from the database's
+    let api = Api::start().await;
+    api.world().await;
+    for tokens in [10, 20] {
+        api.use_tokens("task", "2026-03-10T09:00:00Z", "opus", tokens, None).await;
+        let is_recent: bool = sqlx::query_scalar(
+            "select abs(extract(epoch from clock_timestamp() - watermark_at)) < 3600 from tallybook.task_usage_rollup_state",
+        )
+        .fetch_one(&api.database.pool)
+        .await
+        .unwrap();
+        assert!(is_recent);
+        crate::rollup::fold::drain(&api.database.pool).await.unwrap();
+        let pending: bool = sqlx::query_scalar("select tallybook.is_pending()").fetch_one(&api.database.pool).await.unwrap();
+        assert!(!pending && crate::rollup::verify::verify(&api.database.pool).await.unwrap().exact());
+    }
+}

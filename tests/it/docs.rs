@@ -5,6 +5,7 @@ use tallybook::testing;
 
 const DATA_MODEL: &str = include_str!("../../docs/DATA-MODEL.md");
 const API: &str = include_str!("../../docs/API.md");
+const TESTING: &str = include_str!("../../docs/TESTING.md");
 
 /// The cells of every table row in `text`, without the header's line of dashes.
 fn rows(text: &str) -> impl Iterator<Item = Vec<&str>> {
@@ -114,4 +115,38 @@ fn every_error_code_that_is_documented_is_one() {
     for code in codes {
         assert!(sources.contains(&format!("\"{code}\"")), "no problem has the code {code}");
     }
+}
+
+/// The ids of tests such as `r01_...` in all sources: `R1`.
+fn defects_tested(folder: &Path, found: &mut BTreeSet<String>) {
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            defects_tested(&path, found);
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            let text = std::fs::read_to_string(&path).unwrap();
+            for name in text.split("fn ").skip(1).filter_map(|rest| rest.split(['_', '(']).next()) {
+                if name.len() == 3 && name.starts_with(['r', 'm', 'c', 'p', 'a']) && name[1..].bytes().all(|b| b.is_ascii_digit())
+                {
+                    found.insert(format!("{}{}", name[..1].to_uppercase(), name[1..].trim_start_matches('0')));
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn every_defect_that_is_documented_has_a_test_and_every_such_test_is_documented() {
+    let documented: BTreeSet<String> = rows(TESTING)
+        .map(|cells| cells[0])
+        .filter(|id| id.len() <= 3 && id.starts_with(['R', 'M', 'C', 'P', 'A']) && id[1..].parse::<u8>().is_ok())
+        .map(str::to_owned)
+        .collect();
+    let mut tested = BTreeSet::new();
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    for folder in ["src", "tests"] {
+        defects_tested(&root.join(folder), &mut tested);
+    }
+    assert!(documented.len() > 60);
+    assert_eq!(documented, tested);
 }

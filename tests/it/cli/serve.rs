@@ -143,7 +143,7 @@ async fn a_database_that_cannot_be_used_ends_it_at_once() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_database_that_is_away_at_the_start_is_waited_for() {
+async fn m08_a_database_that_is_away_at_the_start_is_waited_for() {
     let database = testing::empty_database().await;
     let options = database.options();
     // A port that refuses until a way to the database is opened there.
