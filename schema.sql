@@ -721,6 +721,7 @@ CREATE FUNCTION tallybook.is_pending() RETURNS boolean
     SET search_path TO 'pg_catalog', 'pg_temp'
     SET jit TO 'off'
     SET enable_seqscan TO 'off'
+    SET enable_indexonlyscan TO 'off'
     AS $$
 declare
   low xid8;
@@ -820,6 +821,7 @@ CREATE FUNCTION tallybook.pending() RETURNS SETOF tallybook.contribution
     SET search_path TO 'pg_catalog', 'pg_temp'
     SET jit TO 'off'
     SET enable_seqscan TO 'off'
+    SET enable_indexonlyscan TO 'off'
     AS $$
 declare
   -- a look-up costs about as much as ten rows of a scan

@@ -34,8 +34,9 @@ begin
 end $$;
 comment on function tallybook.mark is 'Which change rows may still be there: xid >= floor or xid = any (open).';
 
+-- Here and in pending() the planner might walk the whole index of xids, dead entries and all, rather than look two ranges up.
 create function tallybook.is_pending() returns boolean
-  language plpgsql stable security definer set search_path = pg_catalog, pg_temp set jit = off set enable_seqscan = off as $$
+  language plpgsql stable security definer set search_path = pg_catalog, pg_temp set jit = off set enable_seqscan = off set enable_indexonlyscan = off as $$
 declare
   low xid8;
   opened xid8[];
@@ -222,7 +223,7 @@ comment on function tallybook.pending_by_join is 'What is pending, planned set-w
 comment on function tallybook.pending_of_tasks is 'What is pending of some tasks alone, with agents and issues as the rollups show them.';
 
 create function tallybook.pending() returns setof tallybook.contribution
-  language plpgsql stable rows 500 security definer set search_path = pg_catalog, pg_temp set jit = off set enable_seqscan = off as $$
+  language plpgsql stable rows 500 security definer set search_path = pg_catalog, pg_temp set jit = off set enable_seqscan = off set enable_indexonlyscan = off as $$
 declare
   -- a look-up costs about as much as ten rows of a scan
   lookups_max constant bigint := (select greatest(20000, reltuples / 10) from pg_class where oid = 'public.agent_task_queue'::regclass);

@@ -347,8 +347,8 @@ async fn m07_the_service_s_clock_decides_nothing_that_is_folded_or_waited_for() 
     // it stands still, far from the database's
     let api = Api::start().await;
     api.world().await;
-    for tokens in [10, 20] {
-        api.use_tokens("task", "2026-03-10T09:00:00Z", "opus", tokens, None).await;
+    for model in ["opus", "haiku"] {
+        api.use_tokens("task", "2026-03-10T09:00:00Z", model, 10, None).await;
         let is_recent: bool = sqlx::query_scalar(
             "select abs(extract(epoch from clock_timestamp() - watermark_at)) < 3600 from tallybook.task_usage_rollup_state",
         )
