@@ -29,7 +29,7 @@ pub(super) struct Instance {
 const IN_MEMORY: &str = "/dev/shm";
 /// Room that the instances of a test may need there.
 const ROOM_BYTES: u64 = 2 << 30;
-/// Lines of the server's log that a failed test tells.
+/// Lines of a log that a failed test tells.
 const LINES_TOLD: usize = 50;
 
 /// A directory that the server's user can reach, also when we are root.
@@ -179,13 +179,16 @@ impl Drop for Instance {
     fn drop(&mut self) {
         if std::thread::panicking() {
             let server = fs::read_to_string(self.data_dir.join("postgres.log")).unwrap_or_default();
-            let lines: Vec<&str> = server.lines().collect();
-            let last = &lines[lines.len().saturating_sub(LINES_TOLD)..];
-            eprintln!("the service said:\n{}\nthe server said:\n{}", self.logged(), last.join("\n"));
+            eprintln!("the service said:\n{}\nthe server said:\n{}", last_lines(&self.logged()), last_lines(&server));
         }
         drop(self.service.take());
         self.kill_server();
     }
+}
+
+fn last_lines(text: &str) -> String {
+    let lines: Vec<&str> = text.lines().collect();
+    lines[lines.len().saturating_sub(LINES_TOLD)..].join("\n")
 }
 
 fn superuser(data_dir: &Path) -> PgConnectOptions {

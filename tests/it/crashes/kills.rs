@@ -8,7 +8,7 @@ use std::sync::mpsc;
 use std::thread;
 
 /// Instances that are killed at the same time.
-const SESSIONS_AT_ONCE: usize = 2;
+const SESSIONS_AT_ONCE: usize = 3;
 /// Kills that one instance has to survive, at most: what is compared after each of them grows.
 const SESSION_KILLS_MAX: usize = 24;
 
