@@ -45,11 +45,13 @@ begin
   return exists (select from tallybook.usage_change where xid >= low or xid = any (opened))
     or exists (select from tallybook.task_change where xid >= low or xid = any (opened))
     or exists (select from tallybook.agent_change where xid >= low or xid = any (opened))
-    or exists (select from tallybook.issue_change where xid >= low or xid = any (opened));
+    or exists (select from tallybook.issue_change where xid >= low or xid = any (opened))
+    or exists (select from tallybook.sealed_change where xid >= low or xid = any (opened));
 end $$;
 comment on function tallybook.is_pending is 'Whether any change row waits to be folded.';
 
-create function tallybook.backlog(out usage_rows bigint, out task_rows bigint, out agent_rows bigint, out issue_rows bigint, out oldest timestamptz)
+create function tallybook.backlog(out usage_rows bigint, out task_rows bigint, out agent_rows bigint, out issue_rows bigint, out sealed_rows bigint,
+    out oldest timestamptz)
   language plpgsql stable security definer set search_path = pg_catalog, pg_temp set jit = off set enable_seqscan = off as $$
 declare
   low xid8;
@@ -60,28 +62,46 @@ begin
     select 'usage' as kind, captured_at from tallybook.usage_change where xid >= low or xid = any (opened)
     union all select 'task', captured_at from tallybook.task_change where xid >= low or xid = any (opened)
     union all select 'agent', captured_at from tallybook.agent_change where xid >= low or xid = any (opened)
-    union all select 'issue', captured_at from tallybook.issue_change where xid >= low or xid = any (opened))
+    union all select 'issue', captured_at from tallybook.issue_change where xid >= low or xid = any (opened)
+    union all select 'sealed', captured_at from tallybook.sealed_change where xid >= low or xid = any (opened))
   select count(*) filter (where kind = 'usage'), count(*) filter (where kind = 'task'), count(*) filter (where kind = 'agent'),
-    count(*) filter (where kind = 'issue'), min(captured_at)
-  into usage_rows, task_rows, agent_rows, issue_rows, oldest from waiting;
+    count(*) filter (where kind = 'issue'), count(*) filter (where kind = 'sealed'), min(captured_at)
+  into usage_rows, task_rows, agent_rows, issue_rows, sealed_rows, oldest from waiting;
 end $$;
 comment on function tallybook.backlog is 'Change rows that wait to be folded, and when the oldest of them was captured.';
 
 -- A snapshot older than an ALTER that rewrote a source table would see that table as empty. The catalog in the snapshot still names the old file.
 create function tallybook.refuse_rewritten() returns void
   language plpgsql stable security definer set search_path = pg_catalog, pg_temp as $$
+declare
+  partitioned regclass;
 begin
   -- opening a table waits for whoever rewrites it
-  perform from public.task_usage where false;
-  perform from public.agent_task_queue where false;
-  perform from public.agent where false;
-  perform from public.issue where false;
+  perform from public.task_usage, public.agent_task_queue, public.agent, public.issue where false;
   if exists (select from pg_class where oid in ('public.task_usage'::regclass, 'public.agent_task_queue'::regclass, 'public.agent'::regclass, 'public.issue'::regclass)
       and relfilenode <> pg_relation_filenode(oid)) then
     raise exception 'a source table was rewritten after this snapshot was taken' using errcode = 'serialization_failure', hint = 'Retry the transaction.';
   end if;
+  for partitioned in
+    select oid from pg_class
+    where oid in ('public.task_usage'::regclass, 'public.agent_task_queue'::regclass, 'public.agent'::regclass, 'public.issue'::regclass) and relkind = 'p'
+  loop
+    execute format('select from %s limit 0', partitioned);
+    -- the rows of a partition that was detached are gone from older snapshots, too; the catalog in the snapshot still names it
+    if exists (
+        select from (select inhrelid from pg_inherits where inhparent = partitioned) seen
+        full join (select relid from pg_partition_tree(partitioned) where level = 1) present on relid = inhrelid
+        where relid is null or inhrelid is null) then
+      raise exception 'a partition came or went after this snapshot was taken' using errcode = 'serialization_failure', hint = 'Retry the transaction.';
+    elsif exists (
+        select from pg_partition_tree(partitioned) p join pg_class c on c.oid = p.relid
+        where p.isleaf and c.relfilenode <> pg_relation_filenode(c.oid)) then
+      raise exception 'a partition was rewritten after this snapshot was taken' using errcode = 'serialization_failure', hint = 'Retry the transaction.';
+    end if;
+  end loop;
 end $$;
-comment on function tallybook.refuse_rewritten is 'Fails with 40001 when the snapshot is older than the present file of a source table.';
+comment on function tallybook.refuse_rewritten is
+  'Fails with 40001 when the snapshot is older than the present file of a source table or a partition of it, or than its present partitions.';
 
 -- One template, three functions:
 --   pending_by_lookup  small backlogs: index look-ups are forced (lateral ... offset 0), since the planner knows nothing of queues that are always being emptied
@@ -107,17 +127,17 @@ declare
         select u.* from moved m
         cross join lateral (
           select {key}, {tokens}, cost_usd_ticks, 1::bigint as event_count
-          from (select {usage_image} from public.task_usage r where r.task_id = m.task_id {lookup}) c) u),
+          from (select * from tallybook.usage_rows() r where r.task_id = m.task_id {lookup}) c) u),
       task_now as materialized (
         select s.task_id, t.agent_id, t.runtime_id, t.issue_id
         from (select task_id from usage_changes union select task_id from task_changes) s
-        cross join lateral (select agent_id, runtime_id, issue_id from public.agent_task_queue where id = s.task_id {lookup}) t),
+        cross join lateral (select agent_id, runtime_id, issue_id from tallybook.task_rows() where id = s.task_id {lookup}) t),
       task_then as materialized (
         select task_id, agent_id, runtime_id, issue_id
         from (
           select m.task_id, t.agent_id, t.runtime_id, t.issue_id, 1 as sign
           from moved m
-          cross join lateral (select agent_id, runtime_id, issue_id from public.agent_task_queue where id = m.task_id {lookup}) t
+          cross join lateral (select agent_id, runtime_id, issue_id from tallybook.task_rows() where id = m.task_id {lookup}) t
           union all select task_id, agent_id, runtime_id, issue_id, -sign from task_changes) x
         group by task_id, agent_id, runtime_id, issue_id having sum(sign) <> 0),
       agent_then as materialized (
@@ -125,7 +145,7 @@ declare
         from (
           select t.agent_id, a.workspace_id, 1 as sign
           from (select agent_id from task_then union select agent_id from {keyed_then}) t
-          cross join lateral (select workspace_id from public.agent where id = t.agent_id {lookup}) a
+          cross join lateral (select workspace_id from tallybook.agent_rows() where id = t.agent_id {lookup}) a
           union all select agent_id, workspace_id, -sign from agent_changes) x
         group by agent_id, workspace_id having sum(sign) <> 0),
       issue_then as materialized (
@@ -133,7 +153,7 @@ declare
         from (
           select t.issue_id, i.project_id, 1 as sign
           from (select issue_id from task_then union select issue_id from {keyed_then}) t
-          cross join lateral (select project_id from public.issue where id = t.issue_id {lookup}) i
+          cross join lateral (select project_id from tallybook.issue_rows() where id = t.issue_id {lookup}) i
           union all select issue_id, project_id, -sign from issue_changes) x
         group by issue_id, project_id having sum(sign) <> 0),
       signed as (
@@ -166,12 +186,12 @@ declare
   $template$;
   moved_along constant text := $$
         union select t.id from (select distinct agent_id from agent_changes) c
-          cross join lateral (select id from public.agent_task_queue where agent_id = c.agent_id {lookup}) t
+          cross join lateral (select id from tallybook.task_rows() where agent_id = c.agent_id {lookup}) t
         union select t.id from (select distinct issue_id from issue_changes) c
-          cross join lateral (select id from public.agent_task_queue where issue_id = c.issue_id {lookup}) t$$;
-  keyed_now constant text := $$cross join lateral (select agent_id, runtime_id, issue_id from public.agent_task_queue where id = d.task_id {lookup}) t
-        cross join lateral (select workspace_id from public.agent where id = t.agent_id {lookup}) a
-        left join lateral (select project_id from public.issue where id = t.issue_id {lookup}) i on true$$;
+          cross join lateral (select id from tallybook.task_rows() where issue_id = c.issue_id {lookup}) t$$;
+  keyed_now constant text := $$cross join lateral (select agent_id, runtime_id, issue_id from tallybook.task_rows() where id = d.task_id {lookup}) t
+        cross join lateral (select workspace_id from tallybook.agent_rows() where id = t.agent_id {lookup}) a
+        left join lateral (select project_id from tallybook.issue_rows() where id = t.issue_id {lookup}) i on true$$;
   keyed_then constant text := $$join task_now t on t.task_id = d.task_id
         join agent_then a on a.agent_id = t.agent_id
         left join issue_then i on i.issue_id = t.issue_id$$;
@@ -210,7 +230,6 @@ begin
     sql := replace(sql, '{chosen}', case form when 'tasks' then '{waiting} and task_id in (select unnest(chosen))' else '{waiting}' end);
     sql := replace(sql, '{waiting}', '(xid >= low or xid = any (opened))');
     sql := replace(sql, '{lookup}', case form when 'join' then '' else 'offset 0' end);
-    sql := replace(sql, '{usage_image}', tallybook.usage_image('r'));
     sql := replace(sql, '{key}', tallybook.canonical_key('c'));
     sql := replace(sql, '{tokens}', array_to_string(tallybook.token_measures(), ', '));
     sql := replace(sql, '{measures}', tallybook.measures_of('x', 'x.sign * '));
@@ -236,11 +255,16 @@ begin
     return;
   end if;
   select * into low, opened from tallybook.mark();
+  -- the keys of what is sealed are final: nothing has to be looked up
+  return query select bucket_start, workspace_id, runtime_id, agent_id, project_id, provider, model, input_tokens, output_tokens, cache_read_tokens,
+    cache_write_tokens, cache_write_1h_tokens, cost_usd_ticks, uncosted_input_tokens, uncosted_output_tokens, uncosted_cache_read_tokens,
+    uncosted_cache_write_tokens, uncosted_cache_write_1h_tokens, event_count
+  from tallybook.sealed_change where xid >= low or xid = any (opened);
   select (select count(*) from (select from tallybook.usage_change where xid >= low or xid = any (opened) limit lookups_max) x)
     + (select count(*) from (select from tallybook.task_change where xid >= low or xid = any (opened) limit lookups_max) x)
-    + (select count(*) from (select from tallybook.agent_change c join public.agent_task_queue t on t.agent_id = c.agent_id
+    + (select count(*) from (select from tallybook.agent_change c join tallybook.task_rows() t on t.agent_id = c.agent_id
         where c.xid >= low or c.xid = any (opened) limit lookups_max) x)
-    + (select count(*) from (select from tallybook.issue_change c join public.agent_task_queue t on t.issue_id = c.issue_id
+    + (select count(*) from (select from tallybook.issue_change c join tallybook.task_rows() t on t.issue_id = c.issue_id
         where c.xid >= low or c.xid = any (opened) limit lookups_max) x)
   into lookups;
   if lookups < lookups_max then
@@ -250,6 +274,6 @@ begin
   end if;
 end $$;
 comment on function tallybook.pending is
-  'What the rollups do not show yet, in the caller''s snapshot: contributions now minus contributions in the state that they show.';
+  'What the rollups do not show yet, in the caller''s snapshot: contributions now minus contributions in the state that they show. A key may come twice.';
 
 revoke all on all functions in schema tallybook from public;

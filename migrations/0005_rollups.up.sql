@@ -187,6 +187,89 @@ end $$;
 comment on function tallybook.execute_sums is
   'Runs a sum_statement, with what it may name $1, $2 and $3, and removes the rollup rows whose measures all came out as 0. Returns the rows touched.';
 
+-- Following the host -------------------------------------------------------------------------------------------------------------------------------
+
+create function tallybook.uncover() returns void
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
+declare
+  r record;
+begin
+  for r in select name from tallybook.rollup for update loop
+    execute format('delete from tallybook.%I', r.name);
+    update tallybook.rollup set covered_from = 'infinity', reads_raw = true where name = r.name;
+    perform tallybook.define_now_view(r.name);
+  end loop;
+end $$;
+comment on function tallybook.uncover is 'Has all days read from raw, until backfill covers them again. The caller holds the fold lock.';
+
+create function tallybook.source_changes() returns setof text
+  language sql stable security definer set search_path = pg_catalog, pg_temp
+  begin atomic
+    select case
+      when c.number is null and s.number is null then null
+      when c.number is null then format('public.%s has no column %s any more', c.source, s.column_name)
+      when s.number is null then format('public.%s has a column %s now', c.source, c.column_name)
+      when c.column_name <> s.column_name then format('column %s of public.%s is called %s now', s.column_name, c.source, c.column_name)
+      when c.relation = s.relation and c.number <> s.number then format('column %s of public.%s is another one now', c.column_name, c.source)
+    end as change
+    from tallybook.source_columns() c
+    left join tallybook.source_column s on s.source = c.source and s.name = c.name
+    where tallybook.is_adopted() and (c.number, c.column_name) is distinct from (s.number, s.column_name)
+      and (c.column_name is distinct from s.column_name or c.relation = s.relation)
+    order by change;
+  end;
+comment on function tallybook.source_changes is 'How the columns of adopted tables differ from those that are captured.';
+
+-- Locks no source table but ACCESS SHARE, and waits for no fold: it may be called in the very transaction that renames a column.
+create function tallybook.follow_sources() returns setof text
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
+declare
+  changes text[];
+  missing text;
+  is_read_anew boolean;
+begin
+  if not tallybook.is_adopted() then
+    return;
+  end if;
+  perform pg_advisory_xact_lock((1718578284::bigint << 32) | 'tallybook'::regnamespace::oid::bigint);
+  changes := array(select tallybook.source_changes());
+  select string_agg(format('public.%s (%s)', source, name), ', ' order by source, name) into missing
+  from tallybook.source_columns() where is_needed and number is null;
+  if missing is not null then
+    raise exception 'a column that is needed is gone: %', missing using errcode = 'undefined_column',
+      hint = 'Add it again, or take Tallybook out with `tallybook migrate down --to 0`.';
+  end if;
+  -- a column that is counted from now on, or no more, changes what raw comes to
+  is_read_anew := exists (
+    select from tallybook.source_columns() c left join tallybook.source_column s on s.source = c.source and s.name = c.name
+    where (c.number is null) <> (s.number is null) or (c.relation = s.relation and c.number <> s.number));
+  perform tallybook.note_columns();
+  perform tallybook.define_sources();
+  perform tallybook.define_capture_of_keys();
+  perform tallybook.define_capture_of_usage();
+  if is_read_anew then
+    perform tallybook.note_break('task_usage', array_to_string(changes, '; '));
+  end if;
+  return query select unnest(changes);
+end $$;
+comment on function tallybook.follow_sources is
+  'Finds the columns of adopted tables again that were renamed, and captures by their new names. Call it in the transaction that renames one, and no change is missed. Returns what was followed.';
+
+create function tallybook.mend_capture() returns boolean
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
+begin
+  if not exists (select from tallybook.capture_break) then
+    return false;
+  end if;
+  perform tallybook.follow_sources();
+  -- whoever captures by old names still says so itself
+  delete from tallybook.capture_break;
+  perform tallybook.uncover();
+  return true;
+end $$;
+comment on function tallybook.mend_capture is
+  'Where changes were not captured: follows the source tables and has all days read from raw, until backfill covers them again. The caller holds the fold lock.';
+
 -- Fold -------------------------------------------------------------------------------------------------------------------------------------------
 
 -- The statements that fold, as functions: a session plans each of them once. Whoever declares a rollup defines them anew.
@@ -209,6 +292,7 @@ begin
     folded_tasks as (delete from tallybook.task_change where xid >= $1 or xid = any ($2)),
     folded_agents as (delete from tallybook.agent_change where xid >= $1 or xid = any ($2)),
     folded_issues as (delete from tallybook.issue_change where xid >= $1 or xid = any ($2)),
+    folded_sealed as (delete from tallybook.sealed_change where xid >= $1 or xid = any ($2)),
     marked as (
       insert into tallybook.fold_mark (id, floor, open, writer)
       select coalesce(max(id), 0) + 1, pg_snapshot_xmax(pg_current_snapshot()),
@@ -236,6 +320,9 @@ begin
   perform tallybook.require_alone();
   if not pg_try_advisory_xact_lock(tallybook.fold_lock_key()) then
     raise notice 'not folded: rollups are being written by %', tallybook.fold_lock_holder();
+    return 0;
+  end if;
+  if tallybook.mend_capture() then
     return 0;
   end if;
   if not tallybook.is_pending() then
@@ -319,9 +406,9 @@ create function tallybook.rebuild(since timestamptz, until timestamptz) returns 
 declare
   first_day constant timestamptz := date_trunc('day', since, 'UTC');
   end_day constant timestamptz := case when until = date_trunc('day', until, 'UTC') then until else date_trunc('day', until, 'UTC') + interval '1 day' end;
-  reported_at constant text := case when exists (
-    select from pg_attribute where attrelid = 'public.task_usage'::regclass and attname = 'updated_at' and not attisdropped)
-    then 'coalesce(updated_at, created_at)' else 'created_at' end;
+  happened_at constant text := tallybook.usage_time('u');
+  reported_at constant text := case when exists (select from tallybook.source_columns() where source = 'task_usage' and name = 'updated_at' and number is not null)
+    then format('coalesce(%s, %s)', tallybook.usage_time('u', 'updated_at'), happened_at) else happened_at end;
   names text[];
   day timestamptz;
   written bigint := 0;
@@ -339,7 +426,8 @@ begin
   written := tallybook.rebuild_days(first_day, end_day, names);
   -- rows reported in the window whose usage happened on other days
   for day in execute format(
-    'select distinct date_trunc(''day'', tallybook.bucket(created_at), ''UTC'') from public.task_usage where %1$s >= %2$L and %1$s < %3$L', reported_at, since, until)
+    'select distinct date_trunc(''day'', tallybook.bucket(%1$s), ''UTC'') from public.task_usage u where %2$s >= %3$L and %2$s < %4$L',
+    happened_at, reported_at, since, until)
   loop
     if day < first_day or day >= end_day then
       written := written + tallybook.rebuild_days(day, day + interval '1 day', names);
@@ -350,35 +438,6 @@ end $$;
 comment on function tallybook.rebuild is
   'Rebuilds, in every rollup, each day inside the window and each day on which a row reported in the window falls. Returns the rollup rows written.';
 
-create function tallybook.backfill_slice(rows_max bigint, out since timestamptz, out until timestamptz, out rows_written bigint) returns setof record
-  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
-declare
-  names text[];
-begin
-  if rows_max is null or rows_max < 1 then
-    raise exception 'a slice has at least one row, not %', coalesce(rows_max::text, 'null') using errcode = 'invalid_parameter_value';
-  end if;
-  perform tallybook.require_alone();
-  perform tallybook.wait_for_fold_lock();
-  perform tallybook.lock_sources();
-  select max(covered_from) into until from tallybook.rollup;
-  if until = '-infinity' or until is null then
-    return;
-  end if;
-  select array_agg(name) into names from tallybook.rollup where covered_from = until;
-  -- as many whole days as hold so many rows, and not beyond the coverage of the next rollup
-  select date_trunc('day', tallybook.bucket(created_at), 'UTC') into since
-  from public.task_usage where created_at < until order by created_at desc offset rows_max limit 1;
-  if since is null or since >= until then
-    since := '-infinity';
-  end if;
-  select greatest(since, max(covered_from)) into since from tallybook.rollup where covered_from < until;
-  rows_written := tallybook.rebuild_days(since, until, names);
-  return next;
-end $$;
-comment on function tallybook.backfill_slice is
-  'Covers the newest days that are not covered, in every rollup that lacks them, reading each raw row once. No row when all is covered.';
-
 -- Now-views --------------------------------------------------------------------------------------------------------------------------------------
 
 create function tallybook.is_seen(rollup_name text) returns boolean
@@ -388,10 +447,14 @@ begin
   if not exists (select from pg_class where oid = to_regclass('tallybook.' || rollup_name)) then
     raise exception 'the rollup % is newer than this snapshot', rollup_name using errcode = 'serialization_failure', hint = 'Retry the transaction.';
   end if;
+  if exists (select from tallybook.capture_break) and (select covered_from from tallybook.rollup where name = rollup_name) <> 'infinity' then
+    raise exception 'the rollup % lacks changes that were not captured: %', rollup_name, (select message from tallybook.capture_break order by noted_at limit 1)
+      using errcode = 'object_not_in_prerequisite_state', hint = 'Run `tallybook adopt --refresh`.';
+  end if;
   return true;
 end $$;
 comment on function tallybook.is_seen is
-  'True where the snapshot is not older than the rollup''s table, or the table made anew. Else 40001: it would be empty, not exact.';
+  'True where the snapshot is not older than the rollup''s table, or the table made anew (else 40001: it would be empty, not exact), and no change was missed.';
 
 create function tallybook.is_covered(rollup_name text) returns boolean
   language plpgsql stable security definer set search_path = pg_catalog, pg_temp as $$
@@ -415,27 +478,40 @@ begin
   key := tallybook.bucket_column(r.bucket_width) || ', ' || array_to_string(r.dimensions, ', ');
   execute format($view$
     create or replace view tallybook.%1$s_now as
-    select %2$s, %3$s, sum(event_count)::bigint as event_count
+    with
+      p as materialized (
+        select %2$s as %3$s, %4$s, %5$s from tallybook.pending() where %6$s)
+    -- Buckets that nothing is pending for, which is most of them: rows as they are. Buckets are looked up by hash, without a join: that would be
+    -- planned by statistics that know nothing of what is pending, and little of the newest days.
+    select %7$s, %5$s from tallybook.%1$s where %3$s not in (select %3$s from p)
+    union all
+    -- buckets that something is pending for
+    select %7$s, %8$s, sum(event_count)::bigint
     from (
-      select %2$s, %4$s from tallybook.%1$s
+      select %7$s, %5$s from p
       union all
-      select %5$s, %4$s from tallybook.pending() where %6$s
-      %7$s) s
-    group by %2$s
-    having %8$s$view$,
+      select %7$s, %5$s from tallybook.%1$s where exists (select from p) and (%3$s in (select %3$s from p)) is true) s
+    group by %7$s
+    having %9$s
+    %10$s$view$,
     r.name,
-    key,
-    tallybook.each('sum({}) as {}', (tallybook.measures())[1:11]),
+    tallybook.bucket_expression(r.bucket_width, 'bucket_start'),
+    tallybook.bucket_column(r.bucket_width),
+    array_to_string(r.dimensions, ', '),
     array_to_string(tallybook.measures(), ', '),
-    tallybook.bucket_expression(r.bucket_width, 'bucket_start') || ', ' || array_to_string(r.dimensions, ', '),
     case when r.reads_raw then format('tallybook.is_seen(%1$L) and bucket_start >= (select covered_from from tallybook.rollup where name = %1$L)', r.name)
          else format('tallybook.is_covered(%L)', r.name) end,
+    key,
+    tallybook.each('sum({})', (tallybook.measures())[1:11]),
+    tallybook.each('sum({}) <> 0', tallybook.measures(), ' or '),
     case when r.reads_raw then format('union all
-      select %s, %s, %s from tallybook.contribution() where bucket_start < (select covered_from from tallybook.rollup where name = %L)',
+      -- days that are not covered
+      select %1$s, %2$s, %3$s, sum(event_count)::bigint
+      from tallybook.contribution() where bucket_start < (select covered_from from tallybook.rollup where name = %4$L)
+      group by 1, %2$s',
       tallybook.bucket_expression(r.bucket_width, 'bucket_start'),
       (select string_agg(case when d in ('provider', 'model') then d || ' collate "C"' else d end, ', ' order by n) from unnest(r.dimensions) with ordinality as x (d, n)),
-      array_to_string(tallybook.measures(), ', '), r.name) else '' end,
-    tallybook.each('sum({}) <> 0', tallybook.measures(), ' or '));
+      tallybook.each('sum({})', (tallybook.measures())[1:11]), r.name) else '' end);
   execute format('comment on view tallybook.%s_now is %L', r.name, 'Always exactly the sums of raw usage. Tokens are counts; cost_usd_ticks is in 1e-10 USD.');
 end $$;
 comment on function tallybook.define_now_view is 'Makes the now-view of a rollup: the rollup, what is pending, and, as long as it reads raw, the days not covered.';
@@ -465,9 +541,13 @@ begin
     raise exception 'a rollup cannot be created in isolation level %', current_setting('transaction_isolation') using errcode = 'active_sql_transaction';
   end if;
   perform tallybook.wait_for_fold_lock();
-  perform tallybook.lock_sources();
-  -- of no usage all sums are there; else backfill makes them
-  empty := not exists (select from public.task_usage) and not exists (select from tallybook.usage_change);
+  -- of no usage all sums are there; else backfill makes them, and of what is adopted when all of it is captured
+  empty := not tallybook.is_adopted();
+  if empty then
+    perform tallybook.lock_sources();
+  end if;
+  empty := empty and not exists (select from public.task_usage) and not exists (select from tallybook.usage_change)
+    and not exists (select from tallybook.sealed_usage) and not exists (select from tallybook.sealed_change);
   insert into tallybook.rollup (name, bucket_width, dimensions, covered_from, reads_raw)
   values (rollup_name, bucket_width, dimensions, case when empty then '-infinity' else 'infinity' end::timestamptz, not empty);
   execute format('create table tallybook.%s (%s %s not null, %s, %s, event_count bigint not null) with (fillfactor = 80)',

@@ -26,8 +26,10 @@ group by 1, p.workspace_id, p.runtime_id, p.provider, p.model;
 comment on view tallybook.task_usage_daily_dirty is
   'Daily keys with something pending. enqueued_at is when the oldest of all change rows was captured: a bound.';
 
+-- Monitors ask for the row with id = 1.
 create view tallybook.task_usage_rollup_state as
-select coalesce((select oldest from tallybook.backlog()), now()) as watermark_at, last_run_started_at, last_run_finished_at, last_run_rows, last_error
+select coalesce((select oldest from tallybook.backlog()), now()) as watermark_at, last_run_started_at, last_run_finished_at, last_run_rows, last_error,
+  1 as id
 from tallybook.fold_state;
 comment on view tallybook.task_usage_rollup_state is 'One row: all that was committed before watermark_at is folded, and how the last tick went.';
 

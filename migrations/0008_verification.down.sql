@@ -45,6 +45,7 @@ begin
   into keys, drifted_keys, drifted_days, examples using examples_max;
 end $$;
 
-drop table tallybook.drift, tallybook.verify_state;
+drop function tallybook.notice_rewrites();
+drop table tallybook.drift, tallybook.source_file, tallybook.verify_state;
 drop function tallybook.rebuild_rollup(text, timestamptz, timestamptz), tallybook.days_held(timestamptz, timestamptz),
   tallybook.slice_before(timestamptz, bigint), tallybook.compare(text, timestamptz, timestamptz, bigint);

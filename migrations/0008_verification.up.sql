@@ -78,12 +78,16 @@ create function tallybook.slice_before(until timestamptz, rows_max bigint) retur
 declare
   since timestamptz;
 begin
-  select date_trunc('day', tallybook.bucket(created_at), 'UTC') into since
-  from public.task_usage where created_at < until order by created_at desc offset rows_max limit 1;
+  select date_trunc('day', tallybook.bucket(max(at)), 'UTC') into since
+  from (
+    (select happened_at from tallybook.usage_rows() where happened_at < until order by happened_at desc offset rows_max limit 1)
+    union all
+    (select bucket_start from tallybook.sealed_usage where bucket_start < until order by bucket_start desc offset rows_max limit 1)) x (at)
+  having max(at) is not null;
   return case when since < until then since else '-infinity' end;
 end $$;
 comment on function tallybook.slice_before is
-  'Where the whole UTC days begin that lie before a day and hold so many rows of raw usage; -infinity when there are no more.';
+  'Where the whole UTC days begin that lie before a day and hold so many rows of raw or of sealed usage; -infinity when there are no more.';
 
 create function tallybook.days_held(since timestamptz, until timestamptz) returns setof date
   language plpgsql stable security definer set search_path = pg_catalog, pg_temp set datestyle = 'ISO' set jit = off as $$
@@ -95,16 +99,18 @@ begin
     select $sql$
       -- one look into the index for each day
       with recursive raw (day) as (
-        select date_trunc('day', tallybook.bucket(max(created_at)), 'UTC') from public.task_usage having max(created_at) is not null
+        select date_trunc('day', tallybook.bucket(max(happened_at)), 'UTC') from tallybook.usage_rows() having max(happened_at) is not null
         union all
         select (
-          select date_trunc('day', tallybook.bucket(max(u.created_at)), 'UTC') from public.task_usage u
-          where u.created_at < r.day having max(u.created_at) is not null)
+          select date_trunc('day', tallybook.bucket(max(u.happened_at)), 'UTC') from tallybook.usage_rows() u
+          where u.happened_at < r.day having max(u.happened_at) is not null)
         from raw r where r.day > '0001-01-01 00:00+00')
       select held.day from (
         select (day at time zone 'UTC')::date as day from raw where day is not null
         union
-        select '0001-01-01' where exists (select from public.task_usage where created_at is null)$sql$
+        select '0001-01-01' where exists (select from tallybook.usage_rows() where happened_at is null)
+        union
+        select (bucket_start at time zone 'UTC')::date from tallybook.sealed_usage$sql$
       || coalesce(string_agg(format($sql$
         union
         select greatest(least(%2$s, '9999-12-31'), '0001-01-01') from tallybook.%1$s$sql$,
@@ -113,7 +119,7 @@ begin
     from tallybook.rollup)
   using first_day, end_day;
 end $$;
-comment on function tallybook.days_held is 'The UTC days, in [since, until), on which there is raw usage or a row of any rollup.';
+comment on function tallybook.days_held is 'The UTC days, in [since, until), on which there is usage, raw or sealed, or a row of any rollup.';
 
 -- Repair -----------------------------------------------------------------------------------------------------------------------------------------
 
@@ -161,6 +167,52 @@ comment on column tallybook.verify_state.unchecked_until is 'What this round sti
 comment on column tallybook.verify_state.round_started_at is 'When this round began.';
 comment on column tallybook.verify_state.checked_since is 'Every day has been checked since then: the beginning of the last round that came to its end.';
 comment on column tallybook.verify_state.checked_at is 'When a slice was checked last.';
+
+create table tallybook.source_file (
+  source text primary key,
+  file oid not null
+);
+alter table tallybook.source_file replica identity full;
+comment on table tallybook.source_file is
+  'The source tables, their partitions, and in which files they lay when it was looked last: what was rewritten, attached or detached since went past the triggers.';
+comment on column tallybook.source_file.source is 'The table, or a partition of it.';
+comment on column tallybook.source_file.file is 'Its file node; 0 where only its partitions have some.';
+
+create function tallybook.notice_rewrites() returns setof text
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
+declare
+  new_files jsonb;
+  rewritten text[];
+begin
+  -- a partition that comes with rows brings, and one that goes takes, what no trigger has seen
+  select jsonb_object_agg(source, present.file), array_agg(source order by source) filter (
+    where s.file is not null or (present.is_partition and pg_relation_size(present.relation) > 0 and exists (select from tallybook.source_file)))
+  into new_files, rewritten
+  from (
+    select relation, relation::regclass::text as source, coalesce(pg_relation_filenode(relation), 0) as file, is_partition
+    from (
+      select root, false from unnest(array['public.task_usage', 'public.agent_task_queue', 'public.agent', 'public.issue']::regclass[]) as root
+      union all
+      select p.relid, true from unnest(array['public.task_usage', 'public.agent_task_queue', 'public.agent', 'public.issue']::regclass[]) as root
+      cross join lateral pg_partition_tree(root) p where p.level > 0) x (relation, is_partition)) present
+  full join tallybook.source_file s using (source)
+  where present.file is distinct from s.file;
+  -- one at a time; who comes second has nothing to notice
+  if new_files is null or not pg_try_advisory_xact_lock((1718578285::bigint << 32) | 'tallybook'::regnamespace::oid::bigint) then
+    return;
+  end if;
+  delete from tallybook.source_file s using jsonb_each_text(new_files) f where s.source = f.key and f.value is null;
+  insert into tallybook.source_file (source, file) select key, value::oid from jsonb_each_text(new_files) where value is not null
+  on conflict (source) do update set file = excluded.file;
+  if rewritten is null then
+    return;
+  end if;
+  update tallybook.verify_state
+  set due_at = '-infinity', next_is_newest = true, unchecked_until = 'infinity', round_started_at = null, checked_since = null;
+  return query select unnest(rewritten);
+end $$;
+comment on function tallybook.notice_rewrites is
+  'The source tables that were rewritten since it was called last, by ALTER, VACUUM FULL or CLUSTER, and the partitions that came or went with rows: all days are to be verified anew, since values may have changed unseen.';
 
 create table tallybook.drift (
   rollup text references tallybook.rollup (name) on delete cascade,

@@ -1,6 +1,10 @@
 //! Where the time comes from, so that tests can move it.
 use jiff::{SignedDuration, Timestamp};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, LazyLock, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+/// Where the machine's clock begins to count what has elapsed.
+static BEGAN: LazyLock<Instant> = LazyLock::new(Instant::now);
 
 /// A source of the current time: the system's, or one that a test holds still.
 #[derive(Clone, Debug, Default)]
@@ -23,6 +27,15 @@ impl Clock {
         match &self.0 {
             None => Timestamp::now(),
             Some(fixed) => *fixed.lock().unwrap_or_else(PoisonError::into_inner),
+        }
+    }
+
+    /// How much time has passed since some instant in the past, which stays the same: it never goes back, whatever is done to the
+    /// machine's time. A fixed clock counts from 1970.
+    pub fn elapsed(&self) -> Duration {
+        match &self.0 {
+            None => BEGAN.elapsed(),
+            Some(_) => Duration::try_from(self.now().as_duration()).unwrap_or_default(),
         }
     }
 

@@ -1,24 +1,21 @@
 //! Telling who calls.
 use super::{Access, scope, secret};
 use crate::clock::Clock;
+use crate::db::pool::PgPool;
 use jiff_sqlx::ToSqlx;
 use sqlx::postgres::PgRow;
-use sqlx::{FromRow, PgPool, Row};
+use sqlx::{FromRow, Row};
 
 /// What the bearer of `token` may do; `None` when it is unknown, expired or revoked.
 pub async fn authenticate(pool: &PgPool, clock: &Clock, token: &str) -> Result<Option<Access>, sqlx::Error> {
     if !secret::is_well_formed(token) {
         return Ok(None);
     }
-    sqlx::query_as(
-        "select id, workspace_id, scopes
-         from tallybook.access_token
-         where digest = $1 and revoked_at is null and (expires_at is null or expires_at > $2)",
-    )
-    .bind(secret::digest(token))
-    .bind(clock.now().to_sqlx())
-    .fetch_optional(pool)
-    .await
+    sqlx::query_as("select id, workspace_id, scopes from tallybook.token_access($1, $2)")
+        .bind(secret::digest(token))
+        .bind(clock.now().to_sqlx())
+        .fetch_optional(pool)
+        .await
 }
 
 impl FromRow<'_, PgRow> for Access {
@@ -31,6 +28,7 @@ impl FromRow<'_, PgRow> for Access {
 mod tests {
     use super::*;
     use crate::access::{New, Scope, Secret, create, list, revoke};
+    use crate::audit::Actor;
     use crate::testing;
     use jiff::SignedDuration;
     use uuid::Uuid;
@@ -43,16 +41,16 @@ mod tests {
     async fn a_token_opens_what_it_says_until_it_is_revoked() {
         let database = testing::database().await;
         let clock = Clock::system();
-        let (secret, record) = create(&database.pool, &clock, read_only(None)).await.unwrap();
+        let (secret, record) = create(&database.pool, &clock, &Actor::cli(), read_only(None)).await.unwrap();
         let access = authenticate(&database.pool, &clock, secret.reveal()).await.unwrap().unwrap();
         assert_eq!(access, Access { token_id: record.id, workspace: None, scopes: vec![Scope::Read] });
         assert!(access.allows(Scope::Read) && !access.allows(Scope::Ingest) && !access.allows(Scope::Admin));
 
-        let revoked = revoke(&database.pool, &clock, record.id).await.unwrap().unwrap();
+        let revoked = revoke(&database.pool, &clock, &Actor::cli(), record.id).await.unwrap().unwrap();
         assert!(revoked.revoked_at.is_some());
         assert_eq!(authenticate(&database.pool, &clock, secret.reveal()).await.unwrap(), None);
-        assert_eq!(revoke(&database.pool, &clock, record.id).await.unwrap().unwrap(), revoked);
-        assert_eq!(revoke(&database.pool, &clock, Uuid::nil()).await.unwrap(), None);
+        assert_eq!(revoke(&database.pool, &clock, &Actor::cli(), record.id).await.unwrap().unwrap(), revoked);
+        assert_eq!(revoke(&database.pool, &clock, &Actor::cli(), Uuid::nil()).await.unwrap(), None);
         assert_eq!(list(&database.pool).await.unwrap(), [revoked]);
     }
 
@@ -61,7 +59,7 @@ mod tests {
         let database = testing::database().await;
         let clock = Clock::fixed("2026-03-01T00:00:00Z".parse().unwrap());
         let until = clock.now() + SignedDuration::from_secs(60);
-        let (secret, _) = create(&database.pool, &clock, read_only(Some(until))).await.unwrap();
+        let (secret, _) = create(&database.pool, &clock, &Actor::cli(), read_only(Some(until))).await.unwrap();
         clock.advance(SignedDuration::from_secs(59));
         assert!(authenticate(&database.pool, &clock, secret.reveal()).await.unwrap().is_some());
         clock.advance(SignedDuration::from_secs(1));

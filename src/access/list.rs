@@ -1,6 +1,6 @@
 //! Listing the tokens.
 use super::Record;
-use sqlx::PgPool;
+use crate::db::pool::PgPool;
 
 /// Every token there ever was, oldest first; those that open nothing any more, too.
 pub async fn list(pool: &PgPool) -> Result<Vec<Record>, sqlx::Error> {

@@ -10,7 +10,7 @@ mod scope;
 mod secret;
 
 pub use authenticate::authenticate;
-pub use create::{New, create};
+pub use create::{New, adopt, create};
 pub use list::list;
 pub use revoke::revoke;
 pub use scope::{Scope, UnknownScope};
@@ -98,6 +98,20 @@ pub enum Error {
     #[error("there is no workspace {id} to bind the token to")]
     UnknownWorkspace {
         /// The id that was asked for.
+        id: Uuid,
+    },
+    /// The text is that of another token.
+    #[error(
+        "this text is that of token {id} already, which has another name, other scopes or another workspace; choose another text"
+    )]
+    Taken {
+        /// The other token.
+        id: Uuid,
+    },
+    /// The text is that of a token that was revoked.
+    #[error("this text is that of token {id}, which was revoked for good; choose another text")]
+    Revoked {
+        /// That token.
         id: Uuid,
     },
     /// The database refused or went away.

@@ -22,6 +22,11 @@ impl Secret {
         Self(format!("{PREFIX}{}", URL_SAFE_NO_PAD.encode(bytes)))
     }
 
+    /// One that was made elsewhere; `None` for a text that is no token.
+    pub fn given(text: &str) -> Option<Self> {
+        is_well_formed(text).then(|| Self(text.to_owned()))
+    }
+
     /// The text, to show to its maker.
     pub fn reveal(&self) -> &str {
         &self.0

@@ -1,80 +1,170 @@
 //! `tallybook backfill`: covers the history that the rollups do not hold yet.
-use super::Outcome;
-use super::output::{Output, count};
-use crate::rollup::backfill::{self, Slice, Summary};
-use crate::rollup::status::{self, Status};
+use super::output::{Output, count, table, thousands};
+use super::{Outcome, days};
+use crate::rollup::backfill::{self, Basis, Event, Options, Plan, Slice, Summary, Throttle};
 use indicatif::{ProgressBar, ProgressStyle};
-use jiff::Timestamp;
-use sqlx::PgPool;
+use jiff::SignedDuration;
+use jiff::civil::Date;
+use std::num::NonZeroU32;
+use std::time::{Duration, Instant};
+use tracing::{info, warn};
+
+/// How often the log tells how far it is.
+const TELL_EVERY: Duration = Duration::from_secs(10);
+use crate::db::pool::PgPool;
 
 const AFTER_HELP: &str = "\
-Reads are exact before, during and after: days that are not covered are read from the raw rows. `tallybook serve` covers history by itself, slowly; this does it at once. It goes from the newest day to the oldest, each slice in a transaction of its own: it can be stopped at any time and goes on where it was.";
+Reads are exact before, during and after: days that are not covered are read from the raw rows. `tallybook serve` covers history by itself, slowly (unless it is told --background-backfill=false); this does it at once. It goes from the newest day to the oldest, each slice of whole days in a transaction of its own: it can be stopped or killed at any time and goes on where it was. Ticks, writers and other backfills may run beside it.
+
+A bar on the terminal shows how far it is; without a terminal, --log-level info does. `tallybook status` and the view tallybook.backfill_progress show it from elsewhere.
+
+Examples:
+  tallybook backfill --dry-run
+  tallybook backfill --since 2026-01-01
+  tallybook backfill --max-rows-per-second 20000 --pause 200ms";
 
 /// Cover the history that the rollups do not hold yet.
 #[derive(Debug, clap::Args)]
 #[command(after_help = AFTER_HELP)]
 pub(super) struct Arguments {
-    /// Raw rows that one slice reads at most; whole days all the same.
+    /// Raw rows that one slice reads, more or less: whole days all the same.
     #[arg(long, value_name = "N", default_value_t = backfill::SLICE_ROWS, value_parser = clap::value_parser!(i64).range(1..))]
     slice_rows: i64,
-    /// Answer with a JSON object: `slices` and `rows_written`.
+    /// Oldest UTC day to cover [default: the beginning of time].
+    #[arg(long, value_name = "DAY", value_parser = days::day)]
+    since: Option<Date>,
+    /// Raw rows a second to cover at most, pauses included; slices get smaller where that is needed.
+    #[arg(long, value_name = "N")]
+    max_rows_per_second: Option<NonZeroU32>,
+    /// Pause after each slice, such as 200ms or 5s.
+    #[arg(long, value_name = "TIME", value_parser = pause, default_value = "0s", hide_default_value = true)]
+    pause: Duration,
+    /// Say what is to be covered, in how many slices, and about how long it takes; change nothing.
+    #[arg(long)]
+    dry_run: bool,
+    /// Answer with a JSON object: `slices`, `raw_rows` and `rows_written`; with --dry-run the plan.
     #[arg(long)]
     json: bool,
 }
 
-/// Covers all history and shows how far it is.
+fn pause(text: &str) -> Result<Duration, &'static str> {
+    let parsed = text.parse().ok().and_then(|pause: SignedDuration| Duration::try_from(pause).ok());
+    parsed.ok_or("a time, such as 200ms or 5s")
+}
+
+/// Covers history and shows how far it is, or says what there is to do.
 pub(super) async fn run(arguments: &Arguments, pool: &PgPool, out: &mut Output) -> anyhow::Result<Outcome> {
-    let left = match start(&status::status(pool).await?) {
-        Start::Covered => 0,
-        Start::Before(end) => backfill::rows_left(pool, end).await?,
-    };
-    let left = u64::try_from(left)?;
-    let step = u64::try_from(arguments.slice_rows)?;
-    let bar = ProgressBar::new(left).with_style(ProgressStyle::with_template(
-        "{bar:30} {percent:>3} % of {human_len} raw rows, {per_sec}, {eta} left, covered from {msg}",
-    )?);
-    let summary = backfill::run(pool, arguments.slice_rows, |slice| {
-        bar.set_message(reached(slice));
-        // A slice holds whole days and may be more than its limit; the last one makes up for it.
-        bar.set_position(bar.position().saturating_add(step).min(left));
+    let throttle = Throttle { rows_per_second_max: arguments.max_rows_per_second, pause: arguments.pause };
+    let options = Options { slice_rows: arguments.slice_rows, since: arguments.since, throttle };
+    if arguments.dry_run {
+        let plan = backfill::plan(pool, &options).await?;
+        if arguments.json {
+            out.json(&plan)?;
+        } else {
+            print_plan(arguments, &plan, out)?;
+        }
+        return Ok(Outcome::Done);
+    }
+    let mut teller = Teller::new(backfill::raw_rows_left(pool, arguments.since).await?)?;
+    let summary = backfill::cover(pool, &options, |event| match event {
+        Event::Covered(slice) => teller.covered(slice),
+        Event::Waits(error) => warn!(%error, "a slice has to wait for other work; trying again"),
     })
     .await?;
-    bar.finish_and_clear();
-    print(arguments, summary, left, out)?;
+    teller.bar.finish_and_clear();
+    print(arguments, summary, out)?;
     Ok(Outcome::Done)
 }
 
-fn print(arguments: &Arguments, summary: Summary, raw_rows: u64, out: &mut Output) -> anyhow::Result<()> {
+/// Shows how far it is: on the terminal, or in the log.
+struct Teller {
+    bar: ProgressBar,
+    began: Instant,
+    told: Instant,
+}
+
+impl Teller {
+    fn new(raw_rows: i64) -> anyhow::Result<Self> {
+        let style = "{bar:30} {percent:>3} % of {human_len} raw rows, {per_sec}, {eta} left, covered from {msg}";
+        let bar = ProgressBar::new(u64::try_from(raw_rows)?).with_style(ProgressStyle::with_template(style)?);
+        let now = Instant::now();
+        Ok(Self { bar, began: now, told: now })
+    }
+
+    fn covered(&mut self, slice: &Slice) {
+        let reached = slice.covered_from.map_or_else(|| "the beginning".to_owned(), |from| format!("{from:.0}"));
+        // What is left may be an estimate: the bar ends with the work.
+        self.bar.inc(u64::try_from(slice.raw_rows).unwrap_or(0));
+        self.bar.inc_length(self.bar.position().saturating_sub(self.bar.length().unwrap_or(0)));
+        if self.told.elapsed() >= TELL_EVERY {
+            self.told = Instant::now();
+            let (done, rows) = (self.bar.position(), self.bar.length().unwrap_or(0));
+            let rate = u128::from(done) * 1000 / self.began.elapsed().as_millis().max(1);
+            info!(
+                covered_from = reached,
+                raw_rows.done = done,
+                raw_rows.left = rows - done,
+                rows_per_second = rate,
+                left_seconds = u128::from(rows - done).checked_div(rate),
+                "history is being covered"
+            );
+        }
+        self.bar.set_message(reached);
+    }
+}
+
+fn print(arguments: &Arguments, summary: Summary, out: &mut Output) -> anyhow::Result<()> {
     if arguments.json {
         out.json(&summary)?;
     } else if summary.slices == 0 {
-        out.line("Nothing to do: all history is covered.")?;
+        out.line(format_args!("Nothing to do: {} covered.", history(arguments)))?;
     } else {
-        let (read, slices) = (count(raw_rows, "raw row"), count(summary.slices, "slice"));
+        let (read, slices) = (count(summary.raw_rows, "raw row"), count(summary.slices, "slice"));
         let written = count(summary.rows_written, "rollup row");
-        out.line(format_args!("All history is covered: {read} in {slices}, {written}."))?;
+        let mut done = history(arguments);
+        done.replace_range(..1, &done[..1].to_uppercase());
+        out.line(format_args!("{done} covered: {read} in {slices}, {written}."))?;
     }
     Ok(())
 }
 
-/// Where a run begins.
-enum Start {
-    /// Nothing is left to cover.
-    Covered,
-    /// Everything before this is left; none: everything.
-    Before(Option<Timestamp>),
+fn history(arguments: &Arguments) -> String {
+    arguments.since.map_or_else(|| "all history is".to_owned(), |day| format!("all days from {day} on are"))
 }
 
-fn start(status: &Status) -> Start {
-    if status.rollups.iter().any(|r| r.uncovered) {
-        return Start::Before(None);
+fn print_plan(arguments: &Arguments, plan: &Plan, out: &mut Output) -> anyhow::Result<()> {
+    if plan.slices.is_empty() {
+        out.line(format_args!("Nothing to do: {} covered.", history(arguments)))?;
+        return Ok(());
     }
-    match status.rollups.iter().filter_map(|r| r.covered_from).max() {
-        None => Start::Covered,
-        end => Start::Before(end),
+    let rows = plan.rollups.iter().map(|r| [r.name.clone(), thousands(r.days), thousands(r.raw_rows)]);
+    out.line(table(["rollup", "days with usage to cover", "raw rows on them"], rows, 1))?;
+    let (slices, raw_rows) = (count(plan.slices.len(), "slice"), count(plan.raw_rows, "raw row"));
+    out.line(format_args!("\nWould cover {raw_rows} in {slices}."))?;
+    if let (Some(pace), Some(seconds)) = (plan.pace, plan.seconds_estimated) {
+        let time = SignedDuration::from_secs(i64::try_from(seconds)?);
+        let rate = thousands(pace.rows_per_second);
+        out.line(match pace.basis {
+            Basis::LastSlices => format!("It takes about {time:#}: the last slices went at {rate} raw rows a second."),
+            Basis::Sample => format!(
+                "It takes at least about {time:#}: a sample was summed at {rate} raw rows a second, without writing anything."
+            ),
+        })?;
     }
+    out.line("Nothing was changed.")?;
+    Ok(())
 }
 
-fn reached(slice: &Slice) -> String {
-    slice.covered_from.map_or_else(|| "the beginning".to_owned(), |from| format!("{from:.0}"))
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_pause_is_a_time_with_a_unit() {
+        assert_eq!(pause("200ms"), Ok(Duration::from_millis(200)));
+        assert_eq!(pause("1m30s"), Ok(Duration::from_secs(90)));
+        for bad in ["200", "-1s", "soon", ""] {
+            assert!(pause(bad).is_err(), "{bad}");
+        }
+    }
 }

@@ -32,7 +32,8 @@ impl Days {
     }
 }
 
-fn day(text: &str) -> Result<Date, &'static str> {
+/// Reads a UTC day.
+pub(super) fn day(text: &str) -> Result<Date, &'static str> {
     Date::strptime("%Y-%m-%d", text).map_err(|_| "a UTC day, such as 2026-01-31")
 }
 

@@ -1,10 +1,10 @@
 //! `tallybook doctor`: what endangers exactness, and what to do about it.
 use super::Outcome;
 use super::output::{Output, count, printable};
+use crate::db::pool::PgPool;
 use crate::doctor::{self, Finding, Report, Severity};
 use anyhow::bail;
 use serde_json::json;
-use sqlx::PgPool;
 
 const AFTER_HELP: &str = "\
 Looks at the triggers and functions that keep the rollups exact (compared with what the migrations make), at rights, settings, indexes and the kind of the tables, at transactions that keep vacuum away, and at usage that belongs to no task. It changes nothing, and needs the rights of the role that ran `tallybook migrate up`.

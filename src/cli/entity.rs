@@ -1,5 +1,5 @@
 //! Workspaces and runtimes as people type them: by id, by slug or by name.
-use sqlx::PgPool;
+use crate::db::pool::PgPool;
 use uuid::Uuid;
 
 /// Why a word names nothing that we could take.
@@ -34,24 +34,22 @@ pub(super) enum Error {
 
 /// The workspace that `word` names.
 pub(super) async fn workspace(pool: &PgPool, word: &str) -> Result<Uuid, Error> {
-    let found = sqlx::query_scalar("select id from public.workspace where id = $1 or slug = $2 or name = $2 order by id")
-        .bind(word.parse::<Uuid>().ok())
-        .bind(word)
-        .fetch_all(pool)
-        .await?;
+    let question = "select w.id from public.workspace w where w.id = $1 or w.slug = $2 or w.name = $2 order by w.id";
+    let found =
+        sqlx::query_scalar(pool.source().await?.sql(question)).bind(word.parse::<Uuid>().ok()).bind(word).fetch_all(pool).await?;
     one(&found, "workspace", "id, slug or name", word)
 }
 
 /// The runtime that `word` names, in `workspace` if one is given.
 pub(super) async fn runtime(pool: &PgPool, workspace: Option<Uuid>, word: &str) -> Result<Uuid, Error> {
-    let found = sqlx::query_scalar(
-        "select id from public.agent_runtime where (id = $1 or name = $2) and ($3::uuid is null or workspace_id = $3) order by id",
-    )
-    .bind(word.parse::<Uuid>().ok())
-    .bind(word)
-    .bind(workspace)
-    .fetch_all(pool)
-    .await?;
+    let question = "select r.id from public.agent_runtime r
+        where (r.id = $1 or r.name = $2) and ($3::uuid is null or r.workspace_id = $3) order by r.id";
+    let found = sqlx::query_scalar(pool.source().await?.sql(question))
+        .bind(word.parse::<Uuid>().ok())
+        .bind(word)
+        .bind(workspace)
+        .fetch_all(pool)
+        .await?;
     one(&found, "runtime", "id or name", word)
 }
 

@@ -13,7 +13,9 @@ pub(super) fn locate(error: anyhow::Error, place: &Place) -> anyhow::Error {
             "it took longer than the server allows; try again when it has less to do, or raise its statement_timeout"
         }
         Cause::Other => match sqlstate(database).as_deref() {
-            Some("42501") => "the database's role lacks a right; connect as the role that ran `tallybook migrate up`",
+            Some("42501") => {
+                "the database's role lacks a right; connect as the role that ran `tallybook migrate up`, or grant this one what `tallybook rights` prints"
+            }
             _ => "`tallybook status` tells what state the database is in",
         },
     };

@@ -1,9 +1,9 @@
 //! `tallybook fold`: folds until nothing is pending.
 use super::Outcome;
 use super::output::{Output, count};
+use crate::db::pool::PgPool;
 use crate::rollup::fold;
 use serde_json::json;
-use sqlx::PgPool;
 
 const AFTER_HELP: &str = "\
 Reads are exact without it: folding only keeps them fast. `tallybook serve` folds about every second; this is for schedulers, and for the moment before a maintenance window.";

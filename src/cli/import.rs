@@ -2,13 +2,13 @@
 use super::Outcome;
 use super::output::{Output, thousands};
 use crate::clock::Clock;
+use crate::db::pool::PgPool;
 use crate::import::csv::{self, Columns, OnBad, Options, Origin};
 use crate::import::{Event, Summary};
 use crate::model::Name;
 use crate::rollup::fold;
 use indicatif::{ProgressBar, ProgressStyle};
 use jiff::tz::TimeZone;
-use sqlx::PgPool;
 use std::path::PathBuf;
 
 const AFTER_HELP: &str = "\
@@ -118,8 +118,15 @@ pub(super) async fn run(command: Command, pool: &PgPool, clock: &Clock, out: &mu
 }
 
 fn print(summary: &Summary, out: &mut Output) -> anyhow::Result<()> {
-    let Summary { records, created, replaced, unchanged, stale, skipped } = *summary;
-    let parts = [("created", created), ("replaced", replaced), ("unchanged", unchanged), ("stale", stale), ("skipped", skipped)];
+    let Summary { records, created, replaced, unchanged, stale, sealed, skipped } = *summary;
+    let parts = [
+        ("created", created),
+        ("replaced", replaced),
+        ("unchanged", unchanged),
+        ("stale", stale),
+        ("sealed", sealed),
+        ("skipped", skipped),
+    ];
     let parts = parts.iter().filter(|(_, count)| *count > 0).map(|(word, count)| format!("{} {word}", thousands(*count)));
     let parts = parts.collect::<Vec<_>>().join(", ");
     let colon = if parts.is_empty() { "" } else { ": " };

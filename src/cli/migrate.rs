@@ -1,14 +1,24 @@
 //! `tallybook migrate`: installs, updates and removes the schema.
-use super::Outcome;
-use super::output::{Output, table};
+use super::output::{self, Output, printable, table};
+use super::{Outcome, adopt as adoption};
+use crate::adopt::{self, Form, Patience, Standing};
 use crate::db::migrate::{self, Migration, State};
+use crate::db::pool::PgPool;
 use crate::db::schema;
 use anyhow::bail;
-use sqlx::PgPool;
+use jiff::SignedDuration;
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 const UP_HELP: &str = "\
-Safe at any time and from any number of machines at once: each migration is one transaction, and whoever comes second finds the work done. `tallybook serve` does the same at its start.";
+Safe at any time and from any number of machines at once: each migration is one transaction, and whoever comes second finds the work done. `tallybook serve` does the same at its start.
+
+With --adopt it uses the source tables that are there. On them come triggers and indexes named tallybook_*, and nothing else; no row is touched. Indexes are built concurrently; triggers come table by table, each as soon as its table is free for a moment. It may be stopped, and run again, at any time. `tallybook adopt --check` says beforehand what it will find.
+
+Examples:
+  tallybook migrate up
+  tallybook migrate up --adopt
+  tallybook migrate up --adopt --capture row --lock-wait 1h";
 
 const DOWN_HELP: &str = "\
 Examples:
@@ -21,12 +31,47 @@ Examples:
 pub(super) enum Command {
     /// Apply every migration that the database lacks.
     #[command(after_help = UP_HELP)]
-    Up,
+    Up(Up),
     /// Revert migrations, newest first.
     #[command(after_help = DOWN_HELP)]
     Down(Down),
     /// List the migrations; exit 1 unless all are applied.
     Status(Status),
+}
+
+/// What to use.
+#[derive(Debug, clap::Args)]
+pub(super) struct Up {
+    /// Use the source tables that somebody else has made in schema public.
+    #[arg(long)]
+    adopt: bool,
+    /// How usage is captured [default: by row where partitions or logical replication are written, else by statement].
+    #[arg(long, value_name = "FORM", value_enum, requires = "adopt")]
+    capture: Option<Form>,
+    #[command(flatten)]
+    locks: Locks,
+}
+
+/// How long to wait for locks on adopted tables.
+#[derive(Clone, Copy, Debug, clap::Args)]
+struct Locks {
+    /// How long one attempt to lock an adopted table may wait, and a writer behind it.
+    #[arg(long, value_name = "TIME", value_parser = time, default_value = "200ms")]
+    lock_timeout: Duration,
+    /// How long to go on trying.
+    #[arg(long, value_name = "TIME", value_parser = time, default_value = "10m")]
+    lock_wait: Duration,
+}
+
+impl From<Locks> for Patience {
+    fn from(Locks { lock_timeout, lock_wait }: Locks) -> Self {
+        Self { lock_timeout, lock_wait }
+    }
+}
+
+fn time(text: &str) -> Result<Duration, &'static str> {
+    let parsed = text.parse().ok().and_then(|time: SignedDuration| Duration::try_from(time).ok());
+    parsed.filter(|time| *time >= Duration::from_millis(1)).ok_or("a time, such as 200ms or 10m")
 }
 
 /// How far down.
@@ -35,9 +80,11 @@ pub(super) struct Down {
     /// Number of the newest migration to keep; 0 keeps none [default: the one before the newest].
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(i64).range(0..))]
     to: Option<i64>,
-    /// Allow --to 0 to delete the raw usage too, when there is any.
+    /// Allow sealed usage to be deleted, where the migration that brought it is reverted, and the raw usage, too, with --to 0.
     #[arg(long)]
     delete_usage: bool,
+    #[command(flatten)]
+    locks: Locks,
 }
 
 /// How to list.
@@ -51,7 +98,8 @@ pub(super) struct Status {
 /// Does what was asked, and prints what changed.
 pub(super) async fn run(command: Command, pool: &PgPool, out: &mut Output) -> anyhow::Result<Outcome> {
     match command {
-        Command::Up => up(pool, out).await,
+        Command::Up(Up { adopt: true, capture, locks }) => take(capture, locks.into(), pool, out).await,
+        Command::Up(_) => up(pool, out).await,
         Command::Down(down) => revert(&down, pool, out).await,
         Command::Status(status) => list(&status, pool, out).await,
     }
@@ -66,6 +114,49 @@ async fn up(pool: &PgPool, out: &mut Output) -> anyhow::Result<Outcome> {
     }
     if new.is_empty() {
         out.line("Nothing to do: every migration is applied.")?;
+    }
+    if schema::is_adopted(pool).await? && adopt::check(pool).await.map_err(adoption::located)?.standing == Standing::Begun {
+        out.line("Not every change is captured yet: run `tallybook migrate up --adopt`, or see `tallybook doctor`.")?;
+    }
+    Ok(Outcome::Done)
+}
+
+/// Shows steps as they are taken. That one cannot be shown is no reason to stop halfway: it is told in the end.
+struct Steps<'a> {
+    out: &'a mut Output,
+    taken: usize,
+    failure: Option<output::Error>,
+}
+
+impl Steps<'_> {
+    fn show(&mut self, step: &str) {
+        self.taken += 1;
+        if let Err(error) = self.out.line(printable(step)) {
+            self.failure.get_or_insert(error);
+        }
+    }
+
+    /// How many were taken.
+    fn end(self) -> Result<usize, output::Error> {
+        self.failure.map_or(Ok(self.taken), Err)
+    }
+}
+
+/// Adopts the database, step by step.
+async fn take(form: Option<Form>, patience: Patience, pool: &PgPool, out: &mut Output) -> anyhow::Result<Outcome> {
+    let mut steps = Steps { out, taken: 0, failure: None };
+    let adopted = adopt::install(pool, form, patience, |step| steps.show(&step)).await;
+    let taken = steps.end()?;
+    match adopted {
+        Ok(_) if taken > 0 => {
+            out.line("Every change is captured from now on. Reads are exact; `tallybook serve`, or `tallybook backfill`, covers history.")?;
+        }
+        Ok(_) => out.line("Nothing to do: this database is adopted, and every migration is applied.")?,
+        Err(adopt::Error::Refused(report)) => {
+            adoption::print(&report, out)?;
+            return Err(adoption::located(adopt::Error::Refused(report)));
+        }
+        Err(error) => return Err(adoption::located(error)),
     }
     Ok(Outcome::Done)
 }
@@ -85,10 +176,26 @@ async fn revert(down: &Down, pool: &PgPool, out: &mut Output) -> anyhow::Result<
     if target > 0 && !before.iter().any(|m| m.version == target) {
         bail!("there is no migration {target}; `tallybook migrate status` lists them");
     }
-    if target == 0 && !down.delete_usage && schema::holds_usage(pool).await? {
+    let is_adopted = schema::is_adopted(pool).await?;
+    if target == 0 && !is_adopted && !down.delete_usage && schema::holds_usage(pool).await? {
         bail!("going down to 0 would delete the raw usage; say --delete-usage if that is meant, or --to 1 to keep it");
     }
-    migrate::down(pool, target).await?;
+    if target < migrate::SEALING && schema::holds_sealed_usage(pool).await? {
+        if !down.delete_usage {
+            bail!(
+                "going down to {target} would delete the sealed usage, which is nowhere else; say --delete-usage if that is meant"
+            );
+        }
+        schema::delete_sealed_usage(pool).await?;
+    }
+    if is_adopted && target < migrate::CAPTURE {
+        let mut steps = Steps { out, taken: 0, failure: None };
+        let removed = adopt::remove(pool, target, down.locks.into(), |step| steps.show(&step)).await;
+        steps.end()?;
+        removed.map_err(adoption::located)?;
+    } else {
+        migrate::down(pool, target).await?;
+    }
     for migration in before.iter().rev().filter(|m| m.state != State::Pending && m.version > target) {
         out.line(format_args!("reverted {:04} {}", migration.version, migration.description))?;
     }

@@ -5,15 +5,21 @@
 use crate::clock::Clock;
 use crate::config::{Config, Options};
 use crate::db::database::{Database, Schema};
+use crate::db::pool::PgPool;
 use crate::telemetry;
 use clap::{CommandFactory, Parser, Subcommand};
 use output::Output;
+use parse::Given;
 use signals::Stops;
-use sqlx::PgPool;
 use std::process::ExitCode;
 
+mod adopt;
+mod audit;
 mod backfill;
+mod backup;
+mod bench;
 mod completions;
+mod config;
 mod days;
 mod demo;
 mod doctor;
@@ -23,12 +29,20 @@ mod fold;
 mod import;
 mod migrate;
 mod output;
+mod parse;
+mod reads;
 mod repair;
+mod restore;
+mod retain;
+mod rights;
+mod schedule;
 mod serve;
 mod signals;
 mod status;
 mod token;
+mod upgrade_data;
 mod usage;
+mod usual_design;
 mod verify;
 
 /// Exit code when the work could not be done.
@@ -55,6 +69,7 @@ Examples:
   tallybook verify                        prove that the rollups equal the raw rows
   tallybook doctor                        find what could break that
   tallybook status                        how the database and the rollups stand
+  tallybook config                        what is configured, and where it was said
 
 `tallybook help COMMAND` tells more about each command.";
 
@@ -77,6 +92,13 @@ enum Command {
     OnDatabase(OnDatabase),
     #[command(subcommand)]
     Token(token::Command),
+    #[command(subcommand)]
+    Schedule(schedule::Command),
+    Config(config::Arguments),
+    Backup(backup::Arguments),
+    Restore(restore::Arguments),
+    UpgradeData(upgrade_data::Arguments),
+    Bench(bench::Arguments),
     Completions(completions::Arguments),
 }
 
@@ -90,13 +112,20 @@ enum OnDatabase {
     Doctor(doctor::Arguments),
     Fold(fold::Arguments),
     Backfill(backfill::Arguments),
+    Retain(retain::Arguments),
     #[command(subcommand)]
     Import(import::Command),
     #[command(subcommand)]
     Migrate(migrate::Command),
+    Audit(audit::Arguments),
+    Rights(rights::Arguments),
+    Adopt(adopt::Arguments),
     /// Reached through [`Command::Token`].
     #[command(skip)]
     Token(token::Stored),
+    /// Reached through [`Command::Schedule`].
+    #[command(skip)]
+    PgCron(schedule::PgCron),
 }
 
 /// What came of a command.
@@ -113,22 +142,27 @@ enum Outcome {
 /// What commands work with.
 struct Context {
     config: Config,
+    given: Given,
     clock: Clock,
     out: Output,
 }
 
 /// Runs the command line that this process was started with.
 pub fn run() -> ExitCode {
-    let cli = match Cli::try_parse() {
-        Ok(cli) => cli,
-        Err(error) => {
+    let (cli, given) = match parse::parse(&std::env::args_os().collect::<Vec<_>>()) {
+        Ok(parsed) => parsed,
+        Err(parse::Error::Line(error)) => {
             let code = if error.use_stderr() { EXIT_COULD_NOT } else { 0 };
             // Help that nobody reads to its end is not an error.
             drop(error.print());
             return ExitCode::from(code);
         }
+        Err(error) => {
+            failure::print(&error.into());
+            return ExitCode::from(EXIT_COULD_NOT);
+        }
     };
-    match start(cli) {
+    match start(cli, given) {
         Ok(Outcome::Done) => ExitCode::SUCCESS,
         Ok(Outcome::Negative) => ExitCode::from(1),
         Ok(Outcome::Interrupted) => ExitCode::from(EXIT_INTERRUPTED),
@@ -140,7 +174,8 @@ pub fn run() -> ExitCode {
 }
 
 /// Sets up the process and runs the command.
-fn start(mut cli: Cli) -> anyhow::Result<Outcome> {
+fn start(mut cli: Cli, given: Given) -> anyhow::Result<Outcome> {
+    cli.options.settle(|key| given.source(key))?;
     if matches!(cli.command, Command::Demo(_)) {
         demo::choose_data_dir(&mut cli.options);
     }
@@ -148,8 +183,8 @@ fn start(mut cli: Cli) -> anyhow::Result<Outcome> {
     let config = Config::new(&cli.options)?;
     let usual = if matches!(cli.command, Command::Serve(_)) { LOG_SERVICE } else { LOG_COMMAND };
     let level = cli.options.log_level.as_deref().unwrap_or(usual);
-    telemetry::log::init(cli.options.log_format, level)?;
-    let mut context = Context { config, clock: Clock::system(), out: Output::stdout() };
+    let _telemetry = telemetry::init(cli.options.log_format, level)?;
+    let mut context = Context { config, given, clock: Clock::system(), out: Output::stdout() };
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let outcome = runtime.block_on(async {
         if cli.command.serves() {
@@ -168,16 +203,23 @@ fn start(mut cli: Cli) -> anyhow::Result<Outcome> {
 impl Command {
     /// Whether it runs until it is stopped, and handles signals itself.
     fn serves(&self) -> bool {
-        matches!(self, Self::Serve(_) | Self::Demo(_))
+        matches!(self, Self::Serve(_) | Self::Demo(_) | Self::Bench(_))
     }
 
     async fn run(self, context: &mut Context) -> anyhow::Result<Outcome> {
         match self {
             Self::Serve(arguments) => serve::run(arguments, context).await,
             Self::Demo(arguments) => demo::run(arguments, context).await,
+            Self::Config(arguments) => config::run(&arguments, &context.config, &context.given, &mut context.out),
+            Self::Backup(arguments) => backup::run(arguments, context).await,
+            Self::Restore(arguments) => restore::run(arguments, context).await,
+            Self::UpgradeData(arguments) => upgrade_data::run(arguments, context).await,
+            Self::Bench(arguments) => Box::pin(bench::run(arguments, context)).await,
             Self::Completions(arguments) => completions::run(&arguments, Cli::command(), &mut context.out),
             Self::Token(token::Command::Admin) => token::admin(&context.config.database, &mut context.out),
             Self::Token(token::Command::Stored(command)) => OnDatabase::Token(command).run(context).await,
+            Self::Schedule(schedule::Command::Print(arguments)) => schedule::print(&arguments, &mut context.out),
+            Self::Schedule(schedule::Command::PgCron(command)) => OnDatabase::PgCron(command).run(context).await,
             Self::OnDatabase(command) => command.run(context).await,
         }
     }
@@ -186,13 +228,21 @@ impl Command {
 impl OnDatabase {
     async fn run(self, context: &mut Context) -> anyhow::Result<Outcome> {
         let place = &context.config.database;
-        let needed = if matches!(self, Self::Migrate(_) | Self::Doctor(_)) { Schema::Any } else { Schema::Current };
+        let needed = if self.takes_any_schema() { Schema::Any } else { Schema::Current };
         let database = Database::open(place, needed).await?;
         let outcome = self.run_on(&database.pool, &context.clock, &mut context.out).await;
         let closed = database.close().await;
         let outcome = outcome.map_err(|error| failure::locate(error, place))?;
         closed?;
         Ok(outcome)
+    }
+
+    fn takes_any_schema(&self) -> bool {
+        match self {
+            Self::Migrate(_) | Self::Doctor(_) => true,
+            Self::Adopt(arguments) => arguments.takes_any_schema(),
+            _ => false,
+        }
     }
 
     async fn run_on(self, pool: &PgPool, clock: &Clock, out: &mut Output) -> anyhow::Result<Outcome> {
@@ -204,9 +254,14 @@ impl OnDatabase {
             Self::Doctor(arguments) => doctor::run(&arguments, pool, out).await,
             Self::Fold(arguments) => fold::run(&arguments, pool, out).await,
             Self::Backfill(arguments) => backfill::run(&arguments, pool, out).await,
+            Self::Retain(arguments) => retain::run(&arguments, pool, out).await,
             Self::Import(command) => import::run(command, pool, clock, out).await,
             Self::Migrate(command) => migrate::run(command, pool, out).await,
+            Self::Rights(arguments) => rights::run(&arguments, pool, out).await,
+            Self::Audit(arguments) => audit::run(arguments, pool, clock, out).await,
+            Self::Adopt(arguments) => adopt::run(arguments, pool, out).await,
             Self::Token(command) => token::run(command, pool, clock, out).await,
+            Self::PgCron(command) => schedule::run(command, pool, out).await,
         }
     }
 }
@@ -217,7 +272,7 @@ mod tests {
 
     #[test]
     fn the_options_contradict_each_other_nowhere() {
-        Cli::command().debug_assert();
+        parse::definition().0.debug_assert();
     }
 
     #[test]

@@ -2,10 +2,11 @@
 use super::days::{self, Days};
 use super::output::{Output, count, table, thousands};
 use super::{Outcome, verify};
+use crate::audit::Actor;
+use crate::db::pool::PgPool;
 use crate::rollup::repair::{self, Report};
 use crate::rollup::verify::{Report as Verified, Scope};
 use serde_json::{Value, json};
-use sqlx::PgPool;
 
 /// Days that are printed; the report in JSON names all.
 const DAYS_SHOWN: usize = 50;
@@ -43,7 +44,7 @@ pub(super) async fn run(arguments: &Arguments, pool: &PgPool, out: &mut Output) 
         return plan(arguments, &before, out);
     }
     let bar = days::bar(before.rollups.iter().map(|r| r.drifted_days.len()).sum(), "days of rollups rebuilt")?;
-    let report = repair::rebuild(pool, before, |_| bar.inc(1)).await?;
+    let report = repair::rebuild(pool, &Actor::cli(), before, |_| bar.inc(1)).await?;
     bar.finish_and_clear();
     if arguments.json {
         out.json(&document(&report))?;

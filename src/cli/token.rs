@@ -1,20 +1,22 @@
 //! `tallybook token`: makes, lists and revokes the bearer tokens of the HTTP API.
 use super::output::{Output, table};
 use super::{Outcome, entity};
-use crate::access::{self, Record, Scope};
+use crate::access::{self, Record, Scope, Secret};
+use crate::audit::Actor;
 use crate::clock::Clock;
-use crate::config::Place;
+use crate::config::{Place, read_secret};
+use crate::db::pool::PgPool;
 use crate::embedded;
 use crate::service::admin_token;
 use anyhow::{Context as _, bail};
 use jiff::tz::TimeZone;
 use jiff::{Span, Timestamp};
 use serde_json::json;
-use sqlx::PgPool;
+use std::path::PathBuf;
 use uuid::Uuid;
 
 const CREATE_HELP: &str = "\
-The token itself is the only line on standard output, and is kept nowhere: it cannot be shown again.
+The token itself is the only line on standard output, and is kept nowhere: it cannot be shown again. With --token-file it is the file's text, and the same again changes nothing: an orchestrator can make the secret, and run this as often as it likes.
 
 Scopes:
   ingest  report usage
@@ -23,6 +25,7 @@ Scopes:
 
 Examples:
   tallybook token create --name ci --scope ingest --workspace acme --expires-in 90d
+  tallybook token create --name admin --scope admin --all-workspaces --token-file /run/secrets/admin-token
   TOKEN=$(tallybook token create --name grafana --scope read --all-workspaces)";
 
 const ADMIN_HELP: &str = "\
@@ -72,6 +75,9 @@ pub(super) struct Create {
     /// How long it is good for, such as 90d, 12h or 1y [default: until it is revoked].
     #[arg(long, value_name = "TIME")]
     expires_in: Option<Span>,
+    /// Take the text from this file, in the place of a random one, and print nothing: for secrets that are made elsewhere.
+    #[arg(long, value_name = "FILE")]
+    token_file: Option<PathBuf>,
     /// Answer with a JSON object: `token`, and `record`, what is known of it.
     #[arg(long)]
     json: bool,
@@ -108,7 +114,21 @@ async fn make(create: Create, pool: &PgPool, clock: &Clock, out: &mut Output) ->
     };
     let expires_at = create.expires_in.map(|span| after(clock.now(), span)).transpose()?;
     let new = access::New { name: create.name, workspace, scopes: create.scope, expires_at };
-    let (secret, record) = access::create(pool, clock, new).await?;
+    if let Some(path) = &create.token_file {
+        let text = read_secret(path, "--token-file")?;
+        let secret = Secret::given(&text).with_context(|| {
+            format!(
+                "the file {} holds no token: it is tally_ and 32 random bytes in base64 for URLs, 43 characters",
+                path.display()
+            )
+        })?;
+        let record = access::adopt(pool, clock, &Actor::cli(), &secret, new).await?;
+        if create.json {
+            out.json(&json!({ "record": record }))?;
+        }
+        return Ok(Outcome::Done);
+    }
+    let (secret, record) = access::create(pool, clock, &Actor::cli(), new).await?;
     if create.json {
         out.json(&json!({ "token": secret.reveal(), "record": record }))?;
     } else {
@@ -132,7 +152,7 @@ async fn list(how: &List, pool: &PgPool, clock: &Clock, out: &mut Output) -> any
 }
 
 async fn revoke(which: &Revoke, pool: &PgPool, clock: &Clock, out: &mut Output) -> anyhow::Result<Outcome> {
-    match access::revoke(pool, clock, which.id).await? {
+    match access::revoke(pool, clock, &Actor::cli(), which.id).await? {
         Some(record) => out.line(format_args!("Revoked: {} ({}).", record.id, record.name))?,
         None => bail!("there is no token {}; `tallybook token list` lists them", which.id),
     }

@@ -1,11 +1,12 @@
 //! `tallybook usage`: what was used, as a table, JSON or CSV.
 use super::output::{Output, table, thousands};
+use super::reads::Reads;
 use super::{Outcome, entity};
 use crate::clock::Clock;
+use crate::db::pool::PgPool;
 use crate::model::range::{Days, Range, Zone};
 use crate::query::Measures;
 use crate::query::summary::{self, Dimension, Item, Question, Summary};
-use sqlx::PgPool;
 use std::collections::BTreeSet;
 use std::io;
 use uuid::Uuid;
@@ -35,6 +36,8 @@ pub(super) struct Arguments {
     /// What to tell apart; several by commas.
     #[arg(long, value_name = "WHAT", value_enum, value_delimiter = ',', default_value = "day,provider,model")]
     by: Vec<Dimension>,
+    #[command(flatten)]
+    reads: Reads,
     /// Answer with a JSON object: `items`, `total`, and `as_of` when.
     #[arg(long, conflicts_with = "csv")]
     json: bool,
@@ -54,8 +57,9 @@ pub(super) async fn run(arguments: Arguments, pool: &PgPool, clock: &Clock, out:
         Some(word) => Some(entity::runtime(pool, workspace, word).await?),
         None => None,
     };
+    let reading = arguments.reads.reading();
     let question = Question { range, workspace, runtime, by: arguments.by.into_iter().collect() };
-    let summary = summary::summary(pool, &question).await?;
+    let summary = summary::summary(pool, reading, &question).await?;
     if arguments.json {
         out.json(&summary)?;
     } else if arguments.csv {

@@ -2,10 +2,10 @@
 use super::Outcome;
 use super::days::{self, Days};
 use super::output::{Output, count, printable, table, thousands};
+use crate::db::pool::PgPool;
 use crate::rollup::verify::cause::{self, Cause, Certainty};
 use crate::rollup::verify::{self, Drift, Report, Sample, Sampled, Scope, sample};
 use serde_json::{Value, json};
-use sqlx::PgPool;
 
 /// Differing keys that are printed of each rollup; the report in JSON names more.
 const KEYS_SHOWN: usize = 20;

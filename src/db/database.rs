@@ -1,10 +1,9 @@
 //! An open database for a command: somebody else's, or the private one, started if need be.
 use super::error::{Cause, cause};
-use super::{pool, schema};
+use super::pool::{self, PgPool};
+use super::schema;
 use crate::config::Place;
 use crate::embedded::{self, PrivatePostgres};
-use sqlx::postgres::PgConnectOptions;
-use sqlx::{Connection, PgConnection, PgPool};
 use std::time::Duration;
 
 /// How long a server may take to let us in.
@@ -38,6 +37,16 @@ pub enum Error {
         /// Which database.
         place: String,
         /// What the server said.
+        reason: String,
+    },
+    /// The server, or the way to it, is not what the URL demands.
+    #[error(
+        "{place} is not reached as securely as DATABASE_URL demands: {reason}; check its sslmode and sslrootcert, and the server's certificate"
+    )]
+    Insecure {
+        /// Which database.
+        place: String,
+        /// What is wrong.
         reason: String,
     },
     /// It is not a database that this Tallybook works with.
@@ -74,16 +83,16 @@ pub struct Database {
 impl Database {
     /// Opens the database and sees to it that its schema is what the command needs.
     pub async fn open(place: &Place, needed: Schema) -> Result<Self, Error> {
-        let (options, private) = match place {
-            Place::Url(options) => ((**options).clone(), None),
+        let (pool, private) = match place {
+            Place::Url(address) => (pool::lazy(address.options.clone(), address.direct.clone(), CONNECTIONS_MAX), None),
             Place::Private(dir) => {
                 let dir = dir.clone();
                 let private = blocking(move || PrivatePostgres::join(&dir)).await?;
-                (private.connect_options(), Some(private))
+                (pool::lazy(private.connect_options(), None, CONNECTIONS_MAX), Some(private))
             }
         };
-        let database = Self { pool: pool::lazy(options.clone(), CONNECTIONS_MAX), private };
-        match database.prepare(place, options, needed).await {
+        let database = Self { pool, private };
+        match database.prepare(place, needed).await {
             Ok(()) => Ok(database),
             Err(error) => {
                 if let Err(also) = database.close().await {
@@ -94,8 +103,8 @@ impl Database {
         }
     }
 
-    async fn prepare(&self, place: &Place, options: PgConnectOptions, needed: Schema) -> Result<(), Error> {
-        knock(place, options).await?;
+    async fn prepare(&self, place: &Place, needed: Schema) -> Result<(), Error> {
+        knock(place, &self.pool).await?;
         let judged = match (needed, &self.private) {
             (Schema::Current, None) => schema::check(&self.pool).await,
             (Schema::Current, Some(_)) => schema::ensure(&self.pool).await,
@@ -114,18 +123,29 @@ impl Database {
     }
 }
 
-/// Connects once, for a clear word on why it cannot be done: a pool only knows that time ran out.
-pub async fn knock(place: &Place, options: PgConnectOptions) -> Result<(), Error> {
+/// Connects once, for a clear word on why it cannot be done.
+pub async fn knock(place: &Place, pool: &PgPool) -> Result<(), Error> {
     let unreachable = |reason: String| Error::Unreachable { place: place.to_string(), reason };
-    match tokio::time::timeout(CONNECT_TIMEOUT, PgConnection::connect_with(&pool::session(options))).await {
+    let by_network = !matches!(place, Place::Url(address) if address.options.get_socket().is_some());
+    match tokio::time::timeout(CONNECT_TIMEOUT, pool.try_connect()).await {
         Err(_) => Err(unreachable(format!("no answer within {} s", CONNECT_TIMEOUT.as_secs()))),
+        Ok(Err(error)) if is_of_tls(&error, by_network) => {
+            Err(Error::Insecure { place: place.to_string(), reason: said(&error) })
+        }
         Ok(Err(error)) if cause(&error) == Cause::Unavailable => Err(unreachable(said(&error))),
         Ok(Err(error)) => Err(Error::Refused { place: place.to_string(), reason: said(&error) }),
-        Ok(Ok(connection)) => {
-            // It has served its purpose; the server notices a lost connection by itself.
-            drop(connection.close().await);
-            Ok(())
-        }
+        Ok(Ok(())) => Ok(()),
+    }
+}
+
+/// Whether the two did not come to terms on TLS, which no waiting mends. A file that is missing is a certificate's, unless it is the
+/// server's socket.
+fn is_of_tls(error: &sqlx::Error, by_network: bool) -> bool {
+    match error {
+        sqlx::Error::Tls(_) => true,
+        sqlx::Error::Io(error) if by_network && error.kind() == std::io::ErrorKind::NotFound => true,
+        sqlx::Error::Io(error) => matches!(error.get_ref(), Some(inner) if inner.is::<rustls::Error>()),
+        _ => false,
     }
 }
 
@@ -134,6 +154,7 @@ fn said(error: &sqlx::Error) -> String {
     match error {
         sqlx::Error::Database(error) => error.message().to_owned(),
         sqlx::Error::Io(error) => error.to_string(),
+        sqlx::Error::Tls(error) => error.to_string(),
         error => error.to_string(),
     }
 }
@@ -142,9 +163,10 @@ fn said(error: &sqlx::Error) -> String {
 mod tests {
     use super::*;
     use crate::testing;
+    use sqlx::postgres::PgConnectOptions;
 
     fn place(options: PgConnectOptions) -> Place {
-        Place::Url(Box::new(options))
+        options.into()
     }
 
     #[tokio::test]

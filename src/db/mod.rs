@@ -5,4 +5,6 @@ pub mod migrate;
 pub mod pool;
 pub mod presence;
 pub mod schema;
+pub mod session;
 pub mod snapshot;
+pub mod source;

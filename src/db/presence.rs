@@ -6,8 +6,7 @@
 //! Invariant: however many ask, at most one connection in [`FRESH_FOR`] is tried; a crowd that only waits for its turn in the
 //! pool costs the server next to nothing.
 use super::error::{Cause, cause};
-use super::pool;
-use sqlx::{Connection, PgConnection, PgPool};
+use super::pool::PgPool;
 use std::io;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -67,15 +66,9 @@ impl Presence {
     }
 
     async fn listens(&self) -> bool {
-        let options = pool::session((*self.pool.connect_options()).clone());
-        match timeout(CONNECT_TIMEOUT, PgConnection::connect_with(&options)).await {
+        match timeout(CONNECT_TIMEOUT, self.pool.try_connect()).await {
             Err(_) => false,
-            Ok(Err(error)) => !refuses(&error),
-            Ok(Ok(connection)) => {
-                // It has served its purpose; the server notices a lost connection by itself.
-                drop(connection.close().await);
-                true
-            }
+            Ok(tried) => tried.map_or_else(|error| !refuses(&error), |()| true),
         }
     }
 }
@@ -108,7 +101,7 @@ mod tests {
             (options.clone().socket(directory.path()), "a socket that a crashed server left"),
             (options.clone().socket("/nonexistent"), "a socket that is gone"),
         ] {
-            let pool = PgPoolOptions::new().acquire_timeout(FOR_EVER).connect_lazy_with(refusing);
+            let pool = PgPool::from(PgPoolOptions::new().acquire_timeout(FOR_EVER).connect_lazy_with(refusing));
             let presence = Presence::of(&pool);
             let ask = || presence.while_there(sqlx::query("select 1").execute(&pool));
             let (one, other) = tokio::join!(ask(), ask());
@@ -122,8 +115,9 @@ mod tests {
     async fn a_server_that_is_there_is_waited_for_however_busy_the_pool_is() {
         let database = testing::database().await;
         let pool = PgPoolOptions::new().max_connections(1).acquire_timeout(FOR_EVER).connect_lazy_with(database.options());
-        let presence = Presence::of(&pool);
         let held = pool.acquire().await.unwrap();
+        let pool = PgPool::from(pool);
+        let presence = Presence::of(&pool);
         let work = presence.while_there(sqlx::query("select 1").execute(&pool));
         // Freed only after somebody has looked.
         let freed = async {

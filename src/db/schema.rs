@@ -2,11 +2,13 @@
 //!
 //! Owns the judgement; applying and reverting is [`super::migrate`].
 use super::migrate::{self, Migration, State};
-use sqlx::PgPool;
+use super::pool::{NeedsSession, PgPool};
 use sqlx::migrate::MigrateError;
 
 /// The oldest PostgreSQL that will do, as `server_version_num`.
 const SERVER_VERSION_NUM_MIN: i32 = 150_000;
+/// The SQLSTATE of what a role may not do.
+const INSUFFICIENT_PRIVILEGE: &str = "42501";
 
 /// Why a database cannot be worked with. The messages follow the words "database so-and-so".
 #[derive(Debug, thiserror::Error)]
@@ -40,12 +42,57 @@ pub enum Error {
         /// The numbers, in order.
         versions: String,
     },
+    /// The role may not do what is needed.
+    #[error(
+        "lets this role do too little: {0}; what is to be migrated, `tallybook migrate up` migrates as the role that owns it; `tallybook rights` prints what `tallybook serve` needs"
+    )]
+    Rights(String),
     /// A migration could not be applied.
     #[error("could not be migrated: {0}")]
-    Migration(#[from] MigrateError),
+    Migration(MigrateError),
+    /// Its source tables are somebody else's.
+    #[error(transparent)]
+    Occupied(migrate::Error),
+    /// A migration is needed, and cannot be applied through a pooler.
+    #[error(transparent)]
+    NeedsSession(NeedsSession),
     /// The database refused or went away.
     #[error("failed: {0}")]
-    Database(#[from] sqlx::Error),
+    Database(sqlx::Error),
+}
+
+impl From<sqlx::Error> for Error {
+    fn from(error: sqlx::Error) -> Self {
+        match error.as_database_error() {
+            Some(refusal) if refusal.code().is_some_and(|code| code == INSUFFICIENT_PRIVILEGE) => {
+                Self::Rights(refusal.message().to_owned())
+            }
+            _ => Self::Database(error),
+        }
+    }
+}
+
+impl From<MigrateError> for Error {
+    fn from(error: MigrateError) -> Self {
+        match error {
+            MigrateError::Execute(cause) | MigrateError::ExecuteMigration(cause, _) => match Self::from(cause) {
+                Self::Database(cause) => Self::Migration(MigrateError::Execute(cause)),
+                refusal => refusal,
+            },
+            error => Self::Migration(error),
+        }
+    }
+}
+
+impl From<migrate::Error> for Error {
+    fn from(error: migrate::Error) -> Self {
+        match error {
+            migrate::Error::NeedsSession(error) => Self::NeedsSession(error),
+            migrate::Error::Occupied(_) => Self::Occupied(error),
+            migrate::Error::Migration(error) => error.into(),
+            migrate::Error::Database(error) => error.into(),
+        }
+    }
 }
 
 /// Succeeds when the server is new enough and every migration is in place; those of a newer Tallybook are no obstacle.
@@ -75,6 +122,27 @@ pub async fn check_server(pool: &PgPool) -> Result<(), Error> {
 pub async fn holds_usage(pool: &PgPool) -> Result<bool, sqlx::Error> {
     let exists: bool = sqlx::query_scalar("select to_regclass('public.task_usage') is not null").fetch_one(pool).await?;
     Ok(exists && sqlx::query_scalar("select exists (select from public.task_usage)").fetch_one(pool).await?)
+}
+
+/// Whether the source tables are somebody else's.
+pub async fn is_adopted(pool: &PgPool) -> Result<bool, sqlx::Error> {
+    let exists: bool = sqlx::query_scalar("select to_regclass('tallybook.installation') is not null").fetch_one(pool).await?;
+    Ok(exists && sqlx::query_scalar("select is_adopted from tallybook.installation").fetch_one(pool).await?)
+}
+
+/// Whether there is any sealed usage, or a trace of some.
+pub async fn holds_sealed_usage(pool: &PgPool) -> Result<bool, sqlx::Error> {
+    let exists: bool = sqlx::query_scalar("select to_regclass('tallybook.sealed_identity') is not null").fetch_one(pool).await?;
+    let holds = "select exists (select from tallybook.sealed_usage) or exists (select from tallybook.sealed_identity)";
+    Ok(exists && sqlx::query_scalar(holds).fetch_one(pool).await?)
+}
+
+/// Deletes all sealed usage, for good: every total follows.
+pub async fn delete_sealed_usage(pool: &PgPool) -> Result<(), sqlx::Error> {
+    let mut tx = pool.begin().await?;
+    sqlx::query("delete from tallybook.sealed_usage").execute(&mut *tx).await?;
+    sqlx::query("delete from tallybook.sealed_identity").execute(&mut *tx).await?;
+    tx.commit().await
 }
 
 fn judge(migrations: &[Migration]) -> Result<(), Error> {

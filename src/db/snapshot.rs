@@ -1,14 +1,19 @@
 //! Reading several things that belong together.
 use super::error::{Cause, cause};
-use sqlx::{PgPool, Postgres, Transaction};
+use super::pool::PgPool;
+use super::session::Transaction;
 
 /// How often a question is asked that loses against a change of the schema.
 const ATTEMPTS_MAX: usize = 3;
 
 /// A transaction whose statements all see one snapshot, taken by the first of them; it can change nothing.
-pub(crate) type Snapshot = Transaction<'static, Postgres>;
+pub(crate) type Snapshot = Transaction;
 
 /// Asks in a snapshot of its own. One that turns out to be older than a table or a view that it needs is given up for a new one.
+#[tracing::instrument(
+    target = "tallybook::trace", level = "trace", name = "transaction", skip_all, err(level = "trace"),
+    fields(otel.name = "snapshot", otel.kind = "client", db.system.name = "postgresql")
+)]
 pub(crate) async fn in_snapshot<T, F>(pool: &PgPool, ask: impl Fn(Snapshot) -> F) -> Result<T, sqlx::Error>
 where
     F: Future<Output = Result<T, sqlx::Error>>,
@@ -29,6 +34,7 @@ mod tests {
     use crate::testing;
     use sqlx::Executor;
     use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::time::Duration;
 
     #[tokio::test]
     async fn what_loses_is_asked_again_in_a_new_snapshot_and_not_for_ever() {
@@ -47,5 +53,15 @@ mod tests {
             assert_eq!(answer.await.ok().as_deref(), answered.then_some("repeatable read"));
             assert_eq!(asked.into_inner(), ATTEMPTS_MAX);
         }
+    }
+
+    #[tokio::test]
+    async fn the_server_ends_what_nobody_waits_for() {
+        let db = testing::database().await;
+        let impatient = db.pool.with_statement_timeout(Duration::from_millis(20));
+        let asked = in_snapshot(&impatient, |mut snapshot| async move { snapshot.execute("select pg_sleep(600)").await });
+        assert_eq!(cause(&asked.await.unwrap_err()), Cause::Timeout);
+        let limit: String = sqlx::query_scalar("show statement_timeout").fetch_one(&db.pool).await.unwrap();
+        assert_eq!(limit, "0", "who shares its connections does not share its impatience");
     }
 }

@@ -4,11 +4,11 @@
 //! again when the schema is in place and the mark is about to be made.
 use super::Error;
 use crate::config::Place;
+use crate::db::pool::PgPool;
 use crate::entity::store::{self, Stored};
 use crate::entity::{Name, Slug, Workspace, WorkspaceBody};
 use crate::model::labels::Labels;
 use jiff::Timestamp;
-use sqlx::PgPool;
 use uuid::Uuid;
 
 /// The workspace that marks a database as the demo's, and that the fleet works in.

@@ -26,6 +26,7 @@ pub use step::Kind;
 pub use tally::Counts;
 
 use crate::access::{self, Scope, Secret};
+use crate::audit::Actor;
 use crate::db::database::{self, Database, Schema};
 use crate::service::{self, Service};
 use client::Client;
@@ -120,7 +121,7 @@ impl Demo {
         claim::mark(&service.pool, &settings.service.database, clock.now()).await?;
         let new =
             access::New { name: TOKEN_NAME.to_owned(), workspace: Some(WORKSPACE), scopes: vec![Scope::Admin], expires_at: None };
-        let (secret, record): (Secret, _) = access::create(&service.pool, clock, new).await?;
+        let (secret, record): (Secret, _) = access::create(&service.pool, clock, &Actor::service(), new).await?;
         let client = Client::new(service.address, &secret);
         for call in cast::calls() {
             client.send(call).await?;
@@ -144,7 +145,7 @@ impl Demo {
     }
 
     /// The service's database.
-    pub fn pool(&self) -> &sqlx::PgPool {
+    pub fn pool(&self) -> &crate::db::pool::PgPool {
         &self.service.pool
     }
 
@@ -171,7 +172,7 @@ impl Demo {
     /// Stops everything in order: the fleet, its token, the service, a private PostgreSQL.
     pub async fn stop(self) -> Result<(), Error> {
         self.fleet.stop().await;
-        let revoked = access::revoke(&self.service.pool, &self.settings.service.clock, self.token_id).await;
+        let revoked = access::revoke(&self.service.pool, &self.settings.service.clock, &Actor::service(), self.token_id).await;
         Box::pin(self.service.stop()).await?;
         revoked?;
         Ok(())

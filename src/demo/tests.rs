@@ -9,7 +9,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 fn settings(database: &TestDatabase, seed: u64) -> Settings {
-    let place = Place::Url(Box::new(database.options()));
+    let place = Place::from(database.options());
     Settings { service: service::Settings::new(place, "127.0.0.1:0".parse().unwrap()), pace: Pace::new(Pace::MAX), seed }
 }
 

@@ -5,7 +5,9 @@
 //! is made in a transaction that is rolled back.
 use crate::db::error::{Cause, cause};
 use crate::db::migrate::{self, Migration, State};
-use sqlx::{Executor, PgPool};
+use crate::db::pool::PgPool;
+use crate::rights;
+use sqlx::Executor;
 
 mod finding;
 mod reference;
@@ -13,7 +15,7 @@ mod reference;
 pub use finding::{Finding, Report, Severity, Unchecked};
 
 /// The checks that are one query each, and what they look at.
-const CHECKS: [(&str, &str); 8] = [
+const CHECKS: [(&str, &str); 9] = [
     ("capture", include_str!("capture.sql")),
     ("source tables", include_str!("sources.sql")),
     ("rights", include_str!("rights.sql")),
@@ -22,6 +24,7 @@ const CHECKS: [(&str, &str); 8] = [
     ("transactions", include_str!("transactions.sql")),
     ("indexes", include_str!("indexes.sql")),
     ("usage without a task", include_str!("orphans.sql")),
+    ("sealed usage", include_str!("sealed.sql")),
 ];
 
 /// Makes every check. One that cannot be made is told of in the report; a database that is away is an error.
@@ -37,6 +40,7 @@ pub async fn examine(pool: &PgPool) -> Result<Report, sqlx::Error> {
     for (check, sql) in CHECKS {
         report.add(check, findings(pool, sql).await)?;
     }
+    report.add("rights of this role", lacking(pool).await)?;
     if migrations.iter().all(|m| m.state == State::Applied) {
         report.add("schema", reference::differences(pool).await)?;
     } else {
@@ -52,6 +56,21 @@ async fn findings(pool: &PgPool, sql: &'static str) -> Result<Vec<Finding>, sqlx
     let mut tx = pool.begin_with("begin isolation level repeatable read read only").await?;
     tx.execute("set local search_path = pg_catalog").await?;
     sqlx::query_as(sql).fetch_all(&mut *tx).await
+}
+
+/// What the role that asks lacks of what the service needs.
+async fn lacking(pool: &PgPool) -> Result<Vec<Finding>, sqlx::Error> {
+    let role: String = sqlx::query_scalar("select current_user::text").fetch_one(pool).await?;
+    let lacking = rights::of_service(pool, &role).await?.into_iter().filter(|right| !right.is_held);
+    let finding = |right: rights::Right| Finding {
+        severity: Severity::Warning,
+        code: "right_missing".to_owned(),
+        place: format!("{} {}", right.kind, right.name),
+        what: format!("role {role} lacks some of: {}; `tallybook serve` cannot run as it", right.privileges),
+        advice: "Grant it, as the role that ran `tallybook migrate up`; `tallybook rights` prints all that is needed.".to_owned(),
+        sql: Some(right.statement),
+    };
+    Ok(lacking.map(finding).collect())
 }
 
 impl Report {

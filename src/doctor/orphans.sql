@@ -1,9 +1,9 @@
 -- Usage that belongs to nobody: it counts from the moment that its task, and that task's agent, are there. Reads both tables whole.
 with missing as (
   select case when t.id is null then 'task' else 'agent' end as lacks, count(*) as rows, min(u.task_id::text) as example
-  from public.task_usage u
-  left join public.agent_task_queue t on t.id = u.task_id
-  left join public.agent a on a.id = t.agent_id
+  from tallybook.usage_rows() u
+  left join tallybook.task_rows() t on t.id = u.task_id
+  left join tallybook.agent_rows() a on a.id = t.agent_id
   where a.id is null
   group by 1)
 select 'warning' as severity, 'usage_without_' || lacks as code, 'table public.task_usage' as place,

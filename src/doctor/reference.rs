@@ -5,7 +5,8 @@
 //! is installed, the folds and the views of the rollups that are declared. No object that is in use is locked.
 use super::Finding;
 use crate::db::migrate;
-use sqlx::{AssertSqlSafe, Executor, PgPool};
+use crate::db::pool::PgPool;
+use sqlx::{AssertSqlSafe, Executor};
 
 /// What differs.
 pub(super) async fn differences(pool: &PgPool) -> Result<Vec<Finding>, sqlx::Error> {

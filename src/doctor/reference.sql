@@ -6,7 +6,7 @@ with
     where nspname in ('public', 'tallybook', 'tallybook_reference_public', 'tallybook_reference')),
   -- the driver's own record of migrations is in no migration
   relations as (
-    select c.oid, c.relkind, c.relpersistence, s.is_reference, s.is_source
+    select c.oid, c.relkind, c.relpersistence, s.is_reference, s.is_source, c.relname in ('task_usage', 'agent_task_queue', 'agent', 'issue') as is_captured
     from pg_class c join spaces s on s.oid = c.relnamespace
     where c.relname <> 'migration'),
   objects (is_reference, kind, name, definition) as (
@@ -38,7 +38,7 @@ with
     -- those of partitions are clones
     select r.is_reference, 'trigger', format('%s on %s', t.tgname, r.oid::regclass), pg_get_triggerdef(t.oid)
     from pg_trigger t join relations r on r.oid = t.tgrelid
-    where not t.tgisinternal and t.tgparentid = 0 and (not r.is_source or t.tgname like 'tallybook\_%')
+    where not t.tgisinternal and t.tgparentid = 0 and (not r.is_source or (r.is_captured and t.tgname like 'tallybook\_%'))
     union all
     select r.is_reference, 'rule', format('%s on %s', w.rulename, r.oid::regclass), pg_get_ruledef(w.oid)
     from pg_rewrite w join relations r on r.oid = w.ev_class

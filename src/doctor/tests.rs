@@ -52,6 +52,11 @@ async fn what_was_done_to_capture_and_to_functions_is_found_and_the_sql_mends_it
         ),
         ("drop trigger tallybook_update on public.issue", "trigger_missing", "trigger tallybook_update on public.issue"),
         (
+            "drop trigger tallybook_delete on tallybook.sealed_usage",
+            "trigger_missing",
+            "trigger tallybook_delete on tallybook.sealed_usage",
+        ),
+        (
             "drop trigger tallybook_truncate on public.task_usage",
             "trigger_missing",
             "trigger tallybook_truncate on public.task_usage",
@@ -205,7 +210,7 @@ async fn what_cannot_be_looked_at_is_said() {
     let db = testing::database().await;
     let name: String = sqlx::query_scalar("select current_database()::text").fetch_one(&db.pool).await.unwrap();
     run(&db, &format!("alter database {name} set default_transaction_read_only = on")).await;
-    let fresh = PgPool::connect_with(db.options()).await.unwrap();
+    let fresh = crate::db::pool::lazy(db.options(), None, 2);
     let report = examine(&fresh).await.unwrap();
     assert_eq!(report.unchecked.iter().map(|u| u.check.as_str()).collect::<Vec<_>>(), ["schema"]);
     assert!(report.healthy());
@@ -229,9 +234,32 @@ async fn partitions_past_the_triggers_are_found() {
     let of_partition = |found: Vec<(Severity, String, String)>| {
         found.into_iter().filter(|(.., place)| place.contains("2026")).map(|(_, code, _)| code).collect::<Vec<_>>()
     };
+    assert_eq!(of_partition(found(&db).await), ["child_uncaptured"]);
+    run(&db, "drop trigger tallybook_truncate on public.task_usage_2026").await;
     assert_eq!(of_partition(found(&db).await), ["child_uncaptured", "partition_truncate"]);
     run(&db, "select tallybook.capture_usage_by('row')").await;
-    assert_eq!(of_partition(found(&db).await), ["partition_truncate"]);
+    assert_eq!(of_partition(found(&db).await), [""; 0]);
     run(&db, "alter table public.task_usage_2026 disable trigger tallybook_insert").await;
-    assert_eq!(of_partition(found(&db).await), ["child_uncaptured", "partition_truncate"]);
+    assert_eq!(of_partition(found(&db).await), ["child_uncaptured"]);
+}
+
+#[tokio::test]
+async fn sealed_usage_that_was_written_again_is_found_and_the_sql_mends_it() {
+    let db = world().await;
+    run(&db, "select tallybook.seal('2026-01-02', '2026-01-03', null, 10)").await;
+    assert_eq!(found(&db).await, []);
+    let again = "insert into public.task_usage (task_id, provider, model, input_tokens) select id, 'anthropic', 'opus', 10 from public.agent_task_queue";
+    run(&db, again).await;
+    let report = examine(&db.pool).await.unwrap();
+    let danger = report.dangers().next().unwrap();
+    assert_eq!((danger.code.as_str(), report.dangers().count()), ("sealed_again", 1));
+    run(&db, danger.sql.as_deref().unwrap()).await;
+    assert_eq!(found(&db).await, []);
+    // Who is gone is no danger: a plain delete keeps what is sealed.
+    run(&db, "delete from public.agent").await;
+    let report = examine(&db.pool).await.unwrap();
+    let note = report.findings.iter().find(|finding| finding.code == "sealed_orphans").unwrap();
+    run(&db, note.sql.as_deref().unwrap()).await;
+    let report = examine(&db.pool).await.unwrap();
+    assert!(report.findings.iter().all(|finding| finding.code != "sealed_orphans"), "{report:?}");
 }

@@ -1,11 +1,12 @@
 //! Finds PostgreSQL's server programs on this machine.
 //!
-//! `PG_BIN` decides alone when it is set; else `pg_config` and the places where distributions install are
+//! `PG_BIN` (a directory, or several with colons between) decides alone when it is set; else `pg_config` and the places where distributions install are
 //! asked. New data get the newest version found, existing data the one that wrote them.
 use super::Error;
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
 use std::env;
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
@@ -47,27 +48,54 @@ pub(super) struct Installed {
 
 /// Looks for the server's programs.
 pub(super) fn installed() -> Installed {
-    look(env::var_os("PG_BIN").filter(|value| !value.is_empty()).map(PathBuf::from), Path::new(DISTRIBUTION_ROOT))
+    look(named(), Path::new(DISTRIBUTION_ROOT))
 }
 
-fn look(named: Option<PathBuf>, root: &Path) -> Installed {
-    let mut looked = Vec::new();
-    let mut directories: Vec<PathBuf> = Vec::new();
-    if let Some(directory) = named {
-        looked.push(format!("PG_BIN={}", directory.display()));
-        directories.push(directory);
-    } else {
-        looked.push("`pg_config --bindir`".to_owned());
-        directories.extend(output(Command::new("pg_config").arg("--bindir")).map(|text| PathBuf::from(text.trim())));
-        looked.push(format!("{}/*/bin", root.display()));
-        directories.extend(root.read_dir().into_iter().flatten().flatten().map(|entry| entry.path().join("bin")));
+/// The newest of the programs of that name, if it is of version `at_least` or newer; else where we looked, and what was there.
+/// A client's programs are installed without a server's, too.
+pub(crate) fn client_program(name: &str, at_least: u32) -> Result<PathBuf, String> {
+    let (directories, mut looked) = places(named(), Path::new(DISTRIBUTION_ROOT));
+    let version = |program: &PathBuf| output(Command::new(program).arg("--version")).and_then(|text| major_of(&text));
+    let programs = directories.into_iter().map(|directory| directory.join(name));
+    let newest = programs.filter_map(|program| Some((version(&program)?, program))).max_by_key(|(major, _)| *major);
+    match newest {
+        Some((major, program)) if major >= at_least => Ok(program),
+        Some((major, _)) => {
+            looked.push(format!("version {major} is the newest"));
+            Err(looked.join(", "))
+        }
+        None => Err(looked.join(", ")),
     }
+}
+
+fn named() -> Option<OsString> {
+    env::var_os("PG_BIN").filter(|value| !value.is_empty())
+}
+
+fn look(named: Option<OsString>, root: &Path) -> Installed {
+    let (directories, looked) = places(named, root);
     // The newest first; of equals, the one that was found first. A directory may be found twice.
     let mut newest: BTreeMap<Reverse<u32>, Binaries> = BTreeMap::new();
     for binaries in directories.into_iter().filter_map(Binaries::in_directory) {
         newest.entry(Reverse(binaries.major)).or_insert(binaries);
     }
     Installed { all: newest.into_values().collect(), looked }
+}
+
+/// The directories where programs may be, and how we came to them.
+fn places(named: Option<OsString>, root: &Path) -> (Vec<PathBuf>, Vec<String>) {
+    let mut looked = Vec::new();
+    let mut directories: Vec<PathBuf> = Vec::new();
+    if let Some(named) = named {
+        looked.push(format!("PG_BIN={}", named.display()));
+        directories.extend(env::split_paths(&named));
+    } else {
+        looked.push("`pg_config --bindir`".to_owned());
+        directories.extend(output(Command::new("pg_config").arg("--bindir")).map(|text| PathBuf::from(text.trim())));
+        looked.push(format!("{}/*/bin", root.display()));
+        directories.extend(root.read_dir().into_iter().flatten().flatten().map(|entry| entry.path().join("bin")));
+    }
+    (directories, looked)
 }
 
 impl Installed {

@@ -19,7 +19,7 @@ pub enum Error {
     /// The data were written by another major version than any that is installed.
     #[error(
         "the data in {} were written by PostgreSQL {has}, and only {found} is installed here; \
-         install `postgresql-{has}`, or move the data with pg_upgrade", cluster.display()
+         install `postgresql-{has}`; beside a newer version, `tallybook upgrade-data` then takes them to that one", cluster.display()
     )]
     WrongVersion {
         /// The cluster's directory.
@@ -28,6 +28,18 @@ pub enum Error {
         has: u32,
         /// The versions that are installed.
         found: String,
+    },
+    /// Somebody uses the data that are to be upgraded.
+    #[error("other tallybook commands use the data in {}; let them end, then try again", data_dir.display())]
+    InUse {
+        /// The data directory.
+        data_dir: PathBuf,
+    },
+    /// An earlier upgrade's data are in the way.
+    #[error("{} is in the way: it may hold data that an earlier upgrade kept; move it away, then try again", kept.display())]
+    Kept {
+        /// The directory.
+        kept: PathBuf,
     },
     /// A directory is in the place of the cluster that is none.
     #[error("{} is not empty and holds no PostgreSQL data (there is no PG_VERSION in it); move it away, or choose another data directory", cluster.display())]

@@ -13,6 +13,8 @@ use std::io::{self, Write};
 use std::os::unix::fs::DirBuilderExt;
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
+use std::thread;
+use std::time::Duration;
 
 /// Begins the names of clusters in the making.
 const UNFINISHED: &str = "postgres.unfinished-";
@@ -20,6 +22,9 @@ const UNFINISHED: &str = "postgres.unfinished-";
 const LOCALES: [&str; 2] = ["C.UTF-8", "C"];
 /// How many lines of a failed program's output an error quotes.
 const QUOTED_LINES_MAX: usize = 20;
+/// How often to try to remove what somebody still writes to, and how long to wait in between.
+const REMOVALS_MAX: u32 = 100;
+const BETWEEN_REMOVALS: Duration = Duration::from_millis(50);
 /// What a new cluster gets: a role without special rights that owns one database. Each statement is one line.
 const BOOTSTRAP: &str = "\
 create role tallybook login
@@ -121,10 +126,19 @@ pub(super) fn remove_unfinished(layout: &Layout) -> Result<(), Error> {
     Ok(())
 }
 
-/// Removes an unfinished cluster, or leaves it to the next start: when a start was killed a moment ago, its `initdb` is still
-/// writing there, until it misses what is removed.
+/// Removes an unfinished cluster. When a start was killed a moment ago, its `initdb` is still writing there, until it misses what
+/// is removed; a directory that outlasts the patience for that is left to the next start.
 fn remove(unfinished: &Path) {
-    if let Err(error) = fs::remove_dir_all(unfinished) {
-        tracing::warn!(%error, directory = %unfinished.display(), "an unfinished cluster is left behind");
+    for attempt in 1.. {
+        match fs::remove_dir_all(unfinished) {
+            Err(error) if error.kind() == io::ErrorKind::DirectoryNotEmpty && attempt < REMOVALS_MAX => {
+                thread::sleep(BETWEEN_REMOVALS);
+            }
+            Err(error) => {
+                tracing::warn!(%error, directory = %unfinished.display(), "an unfinished cluster is left behind");
+                return;
+            }
+            Ok(()) => return,
+        }
     }
 }

@@ -19,14 +19,18 @@ mod settings;
 mod supervise;
 #[cfg(test)]
 mod tests;
+mod upgrade;
 mod user;
 
+pub(crate) use binaries::client_program;
 pub use error::Error;
 pub use supervise::keep_running;
+pub use upgrade::Upgrade;
 
 use layout::Layout;
 use lock::{Serving, Transition, Using};
 use nix::unistd::geteuid;
+use postmaster::Postmaster;
 use server::Server;
 use sqlx::postgres::{PgConnectOptions, PgSslMode};
 use std::env;
@@ -93,12 +97,7 @@ impl PrivatePostgres {
         let transition = Transition::begin(&layout)?;
         let using = Using::begin(&layout, &transition)?;
         let server = Server::join_or_start(&layout)?;
-        let options = PgConnectOptions::new_without_pgpass()
-            .socket(&server.postmaster.socket_directory)
-            .port(server.postmaster.port)
-            .ssl_mode(PgSslMode::Disable)
-            .username(ROLE)
-            .database(ROLE);
+        let options = connect_options(&server.postmaster);
         Ok(Self { layout, held: Mutex::new(Some(Held { server, using, serving })), options })
     }
 
@@ -144,6 +143,16 @@ impl PrivatePostgres {
         drop(serving);
         Ok(())
     }
+}
+
+/// How to connect to the database of a server.
+fn connect_options(postmaster: &Postmaster) -> PgConnectOptions {
+    PgConnectOptions::new_without_pgpass()
+        .socket(&postmaster.socket_directory)
+        .port(postmaster.port)
+        .ssl_mode(PgSslMode::Disable)
+        .username(ROLE)
+        .database(ROLE)
 }
 
 impl Drop for PrivatePostgres {

@@ -133,8 +133,8 @@ async fn a_service_gets_its_killed_server_back_by_itself() {
     let keeping = TaskTracker::new().spawn(keep_running(Arc::clone(&service), stop.clone()));
     let killed = postmaster(directory.path()).unwrap();
     killed.signal(Signal::SIGKILL).unwrap();
-    let pool = crate::db::pool::lazy(service.connect_options(), 1);
-    while postmaster(directory.path()).is_none_or(|running| running.pid == killed.pid) || pool.acquire().await.is_err() {
+    let pool = crate::db::pool::lazy(service.connect_options(), None, 1);
+    while postmaster(directory.path()).is_none_or(|running| running.pid == killed.pid) || pool.begin().await.is_err() {
         tokio::task::yield_now().await;
     }
     stop.cancel();
@@ -148,7 +148,7 @@ async fn a_service_gets_its_killed_server_back_by_itself() {
 async fn the_schema_needs_no_special_rights() {
     let (_original, directory) = made();
     let postgres = PrivatePostgres::join(directory.path()).unwrap();
-    let pool = crate::db::pool::lazy(postgres.connect_options(), 2);
+    let pool = crate::db::pool::lazy(postgres.connect_options(), None, 2);
     crate::db::migrate::up(&pool).await.unwrap();
     crate::db::migrate::down(&pool, 0).await.unwrap();
     pool.close().await;

@@ -1,5 +1,5 @@
 //! Agents: who works.
-use super::{Entity, Name, PutQuery, Reference, Runtime, Statements, Workspace, statements};
+use super::{Entity, Name, Put, PutQuery, Reference, Runtime, Statements, Table, Workspace, statements};
 use crate::model::instant::Instant;
 use crate::model::labels::Labels;
 use serde::{Deserialize, Serialize};
@@ -20,8 +20,8 @@ pub struct Agent {
     pub runtime_id: Option<Uuid>,
     /// What else it is found by.
     pub labels: Labels,
-    /// When it was made.
-    pub created_at: Instant,
+    /// When it was made; null where an adopted database does not say.
+    pub created_at: Option<Instant>,
     /// When it was archived.
     pub archived_at: Option<Instant>,
 }
@@ -46,6 +46,7 @@ impl Entity for Agent {
     type Body = AgentBody;
     const ONE: &'static str = "agent";
     const MANY: &'static str = "agents";
+    const TABLE: Table = Table::Agent;
     const SQL: Statements = statements! {
         table: "public.agent",
         name: "e.name",
@@ -53,8 +54,13 @@ impl Entity for Agent {
         workspace: "e.workspace_id",
         columns: "e.id, e.workspace_id, e.name, e.runtime_id",
         put: "agent_put.sql",
-        purge: []
+        own: "old.workspace_id = $2",
+        purge: [],
+        sealed: ["agent"]
     };
+    const VALUES: &'static [Put] =
+        &[Put::needed("workspace_id", "$4"), Put::needed("name", "$5"), Put::needed("runtime_id", "$6")];
+    const LABELS: &'static str = "$7";
 
     fn id(&self) -> Uuid {
         self.id
@@ -63,6 +69,10 @@ impl Entity for Agent {
     fn references(body: &AgentBody) -> Vec<Reference> {
         let runtime = body.runtime_id.map(|id| Reference::to::<Runtime>("runtime_id", id));
         [Reference::to::<Workspace>("workspace_id", body.workspace_id)].into_iter().chain(runtime).collect()
+    }
+
+    fn leaves_out(body: &AgentBody, column: &str) -> bool {
+        column == "runtime_id" && body.runtime_id.is_none()
     }
 
     fn bind(query: PutQuery<Self>, body: AgentBody) -> PutQuery<Self> {

@@ -1,5 +1,5 @@
 //! Issues: what is worked on.
-use super::{Entity, Name, Project, PutQuery, Reference, Statements, Workspace, statements};
+use super::{Entity, Name, Project, Put, PutQuery, Reference, Statements, Table, Workspace, statements};
 use crate::model::instant::Instant;
 use crate::model::labels::Labels;
 use serde::{Deserialize, Serialize};
@@ -20,8 +20,8 @@ pub struct Issue {
     pub project_id: Option<Uuid>,
     /// What else it is found by.
     pub labels: Labels,
-    /// When it was made.
-    pub created_at: Instant,
+    /// When it was made; null where an adopted database does not say.
+    pub created_at: Option<Instant>,
     /// When it was archived.
     pub archived_at: Option<Instant>,
 }
@@ -46,6 +46,7 @@ impl Entity for Issue {
     type Body = IssueBody;
     const ONE: &'static str = "issue";
     const MANY: &'static str = "issues";
+    const TABLE: Table = Table::Issue;
     const SQL: Statements = statements! {
         table: "public.issue",
         name: "e.title",
@@ -53,8 +54,13 @@ impl Entity for Issue {
         workspace: "e.workspace_id",
         columns: "e.id, e.workspace_id, e.title, e.project_id",
         put: "issue_put.sql",
-        purge: []
+        own: "old.workspace_id = $2",
+        purge: [],
+        sealed: []
     };
+    const VALUES: &'static [Put] =
+        &[Put::needed("workspace_id", "$4"), Put::needed("title", "$5"), Put::needed("project_id", "$6")];
+    const LABELS: &'static str = "$7";
 
     fn id(&self) -> Uuid {
         self.id

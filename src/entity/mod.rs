@@ -5,6 +5,9 @@
 //! stands for all.
 //!
 //! Invariant: nothing outside `viewer` is read, changed or removed, nor moved into it.
+//!
+//! In a database that somebody else has made, the tables are read as they are and written where a row fits ([`adopted`]).
+mod adopted;
 mod agent;
 mod issue;
 mod name;
@@ -22,6 +25,7 @@ pub use runtime::{Runtime, RuntimeBody};
 pub use task::{Status, Task, TaskBody};
 pub use workspace::{Workspace, WorkspaceBody};
 
+use crate::db::source::{Name as Table, Value};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use sqlx::postgres::{PgArguments, PgRow};
@@ -38,8 +42,14 @@ pub trait Entity: Serialize + ToSchema + Send + Sync + Unpin + for<'r> FromRow<'
     const ONE: &'static str;
     /// What many are called, in paths too.
     const MANY: &'static str;
+    /// Where they are.
+    const TABLE: Table;
     /// How they are read and written.
     const SQL: Statements;
+    /// What [`Entity::bind`] says of one, column by column.
+    const VALUES: &'static [Put];
+    /// The parameter of its labels.
+    const LABELS: &'static str;
 
     /// Its id.
     fn id(&self) -> Uuid;
@@ -50,6 +60,11 @@ pub trait Entity: Serialize + ToSchema + Send + Sync + Unpin + for<'r> FromRow<'
     /// Whether a caller bound to `viewer` may make one with this `id`.
     fn may_make(_viewer: Option<Uuid>, _id: Uuid) -> bool {
         true
+    }
+
+    /// Whether `body` says nothing of a column: then the table needs none.
+    fn leaves_out(_body: &Self::Body, _column: &str) -> bool {
+        false
     }
 
     /// Binds the parameters of `SQL.put` from the fourth on.
@@ -72,10 +87,37 @@ pub struct Statements {
     pub subject: &'static str,
     /// Makes or replaces one.
     pub put: &'static str,
+    /// What [`Statements::put`] shows of one; `e` is the row.
+    pub shown: &'static str,
+    /// Whether `old`, a row of the table, is within the viewer `$2`.
+    pub own: &'static str,
     /// Marks one as archived.
     pub archive: &'static str,
-    /// Removes one, and by the foreign keys all that hangs on it; the last statement removes the row itself.
+    /// Removes one, by the foreign keys all that hangs on it, and then what is sealed of it: in this order nothing more is sealed of it.
     pub purge: &'static [&'static str],
+}
+
+/// A column that a body says something of.
+#[derive(Clone, Debug)]
+pub struct Put {
+    value: Value,
+    /// What a row that is there gets, if not the same.
+    replaced: Option<&'static str>,
+}
+
+impl Put {
+    const fn needed(column: &'static str, sql: &'static str) -> Self {
+        Self { value: Value::needed(column, sql), replaced: None }
+    }
+
+    const fn time(column: &'static str, sql: &'static str) -> Self {
+        Self { value: Value::wanted_time(column, sql), replaced: None }
+    }
+
+    const fn replaced_by(mut self, sql: &'static str) -> Self {
+        self.replaced = Some(sql);
+        self
+    }
 }
 
 /// An id that a body names.
@@ -98,7 +140,7 @@ impl Reference {
 
 /// The statements that differ by table and columns only. `e` is the row, `$workspace` whose it is.
 macro_rules! statements {
-    (table: $table:literal, name: $name:literal, from: $from:literal, workspace: $workspace:literal, columns: $columns:literal, put: $put:literal, purge: [$($purge:literal),*]) => {
+    (table: $table:literal, name: $name:literal, from: $from:literal, workspace: $workspace:literal, columns: $columns:literal, put: $put:literal, own: $own:literal, purge: [$($purge:literal),*], sealed: [$($sealed:literal),*]) => {
         $crate::entity::Statements {
             get: concat!(
                 "select ", $columns, ", e.labels, e.created_at, e.deleted_at as archived_at from ", $from,
@@ -115,8 +157,16 @@ macro_rules! statements {
                 " where e.id = $1 and ($2::uuid is null or ", $workspace, " = $2)"
             ),
             put: include_str!($put),
+            shown: concat!(
+                "select ", $columns, ", e.labels, e.created_at, e.deleted_at as archived_at, e.created from ", $from
+            ),
+            own: $own,
             archive: concat!("update ", $table, " set deleted_at = coalesce(deleted_at, $2) where id = $1"),
-            purge: &[$($purge,)* concat!("delete from ", $table, " where id = $1")],
+            purge: &[
+                $($purge,)*
+                concat!("delete from ", $table, " where id = $1"),
+                $(concat!("select tallybook.purge_sealed('", $sealed, "', $1)"),)*
+            ],
         }
     };
 }

@@ -1,5 +1,5 @@
 //! Projects: groups of issues.
-use super::{Entity, Name, PutQuery, Reference, Statements, Workspace, statements};
+use super::{Entity, Name, Put, PutQuery, Reference, Statements, Table, Workspace, statements};
 use crate::model::instant::Instant;
 use crate::model::labels::Labels;
 use serde::{Deserialize, Serialize};
@@ -18,8 +18,8 @@ pub struct Project {
     pub title: String,
     /// What else it is found by.
     pub labels: Labels,
-    /// When it was made.
-    pub created_at: Instant,
+    /// When it was made; null where an adopted database does not say.
+    pub created_at: Option<Instant>,
     /// When it was archived.
     pub archived_at: Option<Instant>,
 }
@@ -42,6 +42,7 @@ impl Entity for Project {
     type Body = ProjectBody;
     const ONE: &'static str = "project";
     const MANY: &'static str = "projects";
+    const TABLE: Table = Table::Project;
     const SQL: Statements = statements! {
         table: "public.project",
         name: "e.title",
@@ -49,8 +50,12 @@ impl Entity for Project {
         workspace: "e.workspace_id",
         columns: "e.id, e.workspace_id, e.title",
         put: "project_put.sql",
-        purge: []
+        own: "old.workspace_id = $2",
+        purge: [],
+        sealed: ["project"]
     };
+    const VALUES: &'static [Put] = &[Put::needed("workspace_id", "$4"), Put::needed("title", "$5")];
+    const LABELS: &'static str = "$6";
 
     fn id(&self) -> Uuid {
         self.id

@@ -1,5 +1,5 @@
 //! Runtimes: where agents run.
-use super::{Entity, Name, Provider, PutQuery, Reference, Statements, Workspace, statements};
+use super::{Entity, Name, Provider, Put, PutQuery, Reference, Statements, Table, Workspace, statements};
 use crate::model::instant::Instant;
 use crate::model::labels::Labels;
 use serde::{Deserialize, Serialize};
@@ -21,8 +21,8 @@ pub struct Runtime {
     pub provider: String,
     /// What else it is found by.
     pub labels: Labels,
-    /// When it was made.
-    pub created_at: Instant,
+    /// When it was made; null where an adopted database does not say.
+    pub created_at: Option<Instant>,
     /// When it was archived.
     pub archived_at: Option<Instant>,
 }
@@ -48,6 +48,7 @@ impl Entity for Runtime {
     type Body = RuntimeBody;
     const ONE: &'static str = "runtime";
     const MANY: &'static str = "runtimes";
+    const TABLE: Table = Table::Runtime;
     const SQL: Statements = statements! {
         table: "public.agent_runtime",
         name: "e.name",
@@ -55,8 +56,12 @@ impl Entity for Runtime {
         workspace: "e.workspace_id",
         columns: "e.id, e.workspace_id, e.name, e.provider",
         put: "runtime_put.sql",
-        purge: []
+        own: "old.workspace_id = $2",
+        purge: [],
+        sealed: ["runtime"]
     };
+    const VALUES: &'static [Put] = &[Put::needed("workspace_id", "$4"), Put::needed("name", "$5"), Put::needed("provider", "$6")];
+    const LABELS: &'static str = "$7";
 
     fn id(&self) -> Uuid {
         self.id
@@ -64,6 +69,10 @@ impl Entity for Runtime {
 
     fn references(body: &RuntimeBody) -> Vec<Reference> {
         vec![Reference::to::<Workspace>("workspace_id", body.workspace_id)]
+    }
+
+    fn leaves_out(body: &RuntimeBody, column: &str) -> bool {
+        column == "provider" && body.provider == Provider::default()
     }
 
     fn bind(query: PutQuery<Self>, body: RuntimeBody) -> PutQuery<Self> {

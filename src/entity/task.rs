@@ -1,5 +1,5 @@
 //! Tasks: single runs of agents.
-use super::{Agent, Entity, Issue, PutQuery, Reason, Reference, Runtime, Statements, statements};
+use super::{Agent, Entity, Issue, Put, PutQuery, Reason, Reference, Runtime, Statements, Table, statements};
 use crate::model::instant::Instant;
 use crate::model::labels::Labels;
 use serde::{Deserialize, Serialize};
@@ -26,8 +26,8 @@ pub struct Task {
     pub failure_reason: Option<String>,
     /// What else it is found by.
     pub labels: Labels,
-    /// When it was queued.
-    pub created_at: Instant,
+    /// When it was queued; null where an adopted database does not say.
+    pub created_at: Option<Instant>,
     /// When work on it began.
     pub started_at: Option<Instant>,
     /// When it ended, well or badly.
@@ -85,6 +85,7 @@ impl Entity for Task {
     type Body = TaskBody;
     const ONE: &'static str = "task";
     const MANY: &'static str = "tasks";
+    const TABLE: Table = Table::Task;
     const SQL: Statements = statements! {
         table: "public.agent_task_queue",
         name: "null::text",
@@ -92,8 +93,21 @@ impl Entity for Task {
         workspace: "a.workspace_id",
         columns: "e.id, a.workspace_id, e.agent_id, e.issue_id, e.runtime_id, e.status, e.failure_reason, e.started_at, e.completed_at",
         put: "task_put.sql",
-        purge: []
+        own: "exists (select from public.agent own where own.id = old.agent_id and own.workspace_id = $2)",
+        purge: [],
+        sealed: []
     };
+    const VALUES: &'static [Put] = &[
+        Put::needed("agent_id", "$4"),
+        Put::needed("issue_id", "$5"),
+        Put::needed("runtime_id", "$6"),
+        Put::needed("status", "$7"),
+        Put::needed("failure_reason", "$8"),
+        Put::time("created_at", "coalesce($10, $3)"),
+        Put::time("started_at", "$11"),
+        Put::time("completed_at", "$12"),
+    ];
+    const LABELS: &'static str = "$9";
 
     fn id(&self) -> Uuid {
         self.id
@@ -103,6 +117,16 @@ impl Entity for Task {
         let issue = body.issue_id.map(|id| Reference::to::<Issue>("issue_id", id));
         let runtime = body.runtime_id.map(|id| Reference::to::<Runtime>("runtime_id", id));
         [Reference::to::<Agent>("agent_id", body.agent_id)].into_iter().chain(issue).chain(runtime).collect()
+    }
+
+    fn leaves_out(body: &TaskBody, column: &str) -> bool {
+        match column {
+            "failure_reason" => body.failure_reason.is_none(),
+            "created_at" => body.created_at.is_none(),
+            "started_at" => body.started_at.is_none(),
+            "completed_at" => body.completed_at.is_none(),
+            _ => false,
+        }
     }
 
     fn bind(query: PutQuery<Self>, body: TaskBody) -> PutQuery<Self> {

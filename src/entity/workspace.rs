@@ -1,5 +1,5 @@
 //! Workspaces: the tenants.
-use super::{Entity, Name, PutQuery, Reference, Slug, Statements, statements};
+use super::{Entity, Name, Put, PutQuery, Reference, Slug, Statements, Table, statements};
 use crate::model::instant::Instant;
 use crate::model::labels::Labels;
 use serde::{Deserialize, Serialize};
@@ -19,8 +19,8 @@ pub struct Workspace {
     pub slug: String,
     /// What else it is found by.
     pub labels: Labels,
-    /// When it was made.
-    pub created_at: Instant,
+    /// When it was made; null where an adopted database does not say.
+    pub created_at: Option<Instant>,
     /// When it was archived.
     pub archived_at: Option<Instant>,
 }
@@ -43,6 +43,7 @@ impl Entity for Workspace {
     type Body = WorkspaceBody;
     const ONE: &'static str = "workspace";
     const MANY: &'static str = "workspaces";
+    const TABLE: Table = Table::Workspace;
     const SQL: Statements = statements! {
         table: "public.workspace",
         name: "e.name",
@@ -50,9 +51,14 @@ impl Entity for Workspace {
         workspace: "e.id",
         columns: "e.id, e.name, e.slug",
         put: "workspace_put.sql",
+        own: "old.id = $2",
         // The cascade would come to the runtimes first, which the agents hold on to.
-        purge: ["delete from public.agent where workspace_id = $1"]
+        purge: ["delete from public.agent where workspace_id = $1"],
+        sealed: ["workspace"]
     };
+    const VALUES: &'static [Put] =
+        &[Put::needed("name", "$4"), Put::needed("slug", "coalesce($5, $6)").replaced_by("coalesce($5, old.slug)")];
+    const LABELS: &'static str = "$7";
 
     fn id(&self) -> Uuid {
         self.id
@@ -64,6 +70,10 @@ impl Entity for Workspace {
 
     fn may_make(viewer: Option<Uuid>, id: Uuid) -> bool {
         viewer.is_none_or(|own| own == id)
+    }
+
+    fn leaves_out(body: &WorkspaceBody, column: &str) -> bool {
+        column == "slug" && body.slug.is_none()
     }
 
     fn bind(query: PutQuery<Self>, body: WorkspaceBody) -> PutQuery<Self> {

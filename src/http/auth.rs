@@ -1,13 +1,16 @@
 //! Who calls: the bearer token of a request, looked up afresh each time.
 use super::App;
 use super::error::Problem;
+use super::request::RequestId;
 use crate::access::{self, Access, Scope};
+use crate::audit::Actor;
 use axum::extract::FromRequestParts;
 use axum::http::header::AUTHORIZATION;
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, StatusCode};
 use std::marker::PhantomData;
 use std::ops::Deref;
+use std::sync::Arc;
 use uuid::Uuid;
 
 const CHALLENGE: &str = r#"Bearer realm="tallybook""#;
@@ -42,23 +45,32 @@ demands! {
 
 /// The caller, known and allowed to do what `D` demands: a handler that takes one cannot be reached otherwise.
 #[derive(Debug)]
-pub struct Caller<D = Any>(Access, PhantomData<D>);
+pub struct Caller<D = Any> {
+    access: Access,
+    request: Option<RequestId>,
+    demand: PhantomData<D>,
+}
 
 impl<D> Caller<D> {
     /// What the caller may do.
     pub fn access(&self) -> &Access {
-        &self.0
+        &self.access
+    }
+
+    /// Who it is, for the audit log.
+    pub fn actor(&self) -> Actor {
+        Actor::http(self.access.token_id, self.request.as_ref().map(|RequestId(id)| Arc::clone(id)))
     }
 
     /// Refuses a caller without `scope`, with 403.
     pub fn require(&self, scope: Scope) -> Result<(), Problem> {
-        require(&self.0, scope)
+        require(&self.access, scope)
     }
 
     /// Refuses, with 404, a caller who may not know of `workspace`; `what` reads "runtime 0194...".
     pub fn see(&self, workspace: Option<Uuid>, what: impl std::fmt::Display) -> Result<Uuid, Problem> {
         workspace
-            .filter(|workspace| self.0.sees(*workspace))
+            .filter(|workspace| self.access.sees(*workspace))
             .ok_or_else(|| Problem::not_found(format!("there is no {what} that this token may see")))
     }
 }
@@ -67,7 +79,7 @@ impl<D> Deref for Caller<D> {
     type Target = Access;
 
     fn deref(&self) -> &Access {
-        &self.0
+        &self.access
     }
 }
 
@@ -80,10 +92,11 @@ impl<D: Demand> FromRequestParts<App> for Caller<D> {
         let access = known.ok_or_else(|| {
             Problem::unauthenticated("invalid_token", CHALLENGE_INVALID, "the token is unknown, expired or revoked")
         })?;
+        app.rates.request(access.token_id, &app.metrics)?;
         if let Some(scope) = D::SCOPE {
             require(&access, scope)?;
         }
-        Ok(Self(access, PhantomData))
+        Ok(Self { access, request: parts.extensions.get().cloned(), demand: PhantomData })
     }
 }
 
@@ -143,7 +156,7 @@ mod tests {
         let document: Value = api.server.get("/openapi.json").await.json();
         // A server that is not there: connecting fails, as it does while PostgreSQL is stopped.
         let nowhere = api.database.options().socket("/nonexistent");
-        let app = App { pool: crate::db::pool::lazy(nowhere, 1), ..app(&api.database, &api.clock) };
+        let app = App { pool: crate::db::pool::lazy(nowhere, None, 1), ..app(&api.database, &api.clock) };
         let server = axum_test::TestServer::new(crate::http::router(app));
         for (path, item) in document["paths"].as_object().unwrap().iter().filter(|(path, _)| path.starts_with("/v1/")) {
             for method in item.as_object().unwrap().keys() {
@@ -168,7 +181,7 @@ mod tests {
         let token = api.token(None, &[Scope::Read]).await;
         api.server.get("/v1/agents").authorization_bearer(&token).await.assert_status_ok();
         for record in access::list(&api.database.pool).await.unwrap() {
-            access::revoke(&api.database.pool, &api.clock, record.id).await.unwrap();
+            access::revoke(&api.database.pool, &api.clock, &crate::audit::Actor::cli(), record.id).await.unwrap();
         }
         api.server.get("/v1/agents").authorization_bearer(&token).await.assert_status_unauthorized();
     }

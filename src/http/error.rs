@@ -68,6 +68,13 @@ impl Problem {
         Self::new(StatusCode::SERVICE_UNAVAILABLE, code, detail).header(RETRY_AFTER, HeaderValue::from(retry.as_secs()))
     }
 
+    /// 429: the caller asks too much; the same request may succeed after `wait`.
+    pub fn too_many(detail: impl Into<String>, wait: Duration) -> Self {
+        // In whole seconds, none of them too early.
+        let seconds = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
+        Self::new(StatusCode::TOO_MANY_REQUESTS, "rate_limited", detail).header(RETRY_AFTER, HeaderValue::from(seconds.max(1)))
+    }
+
     /// 500, which tells nothing.
     pub fn internal() -> Self {
         Self::new(

@@ -28,6 +28,8 @@ const TIMEOUT_RETRY: Duration = Duration::from_secs(5);
 pub struct Limits {
     /// Connections at once; others wait in the kernel's queue.
     pub connections_max: usize,
+    /// Until a client has come to terms with us on TLS.
+    pub handshake_timeout: Duration,
     /// Until a request's head has arrived; also how long an idle connection is kept.
     pub head_timeout: Duration,
     /// Until a body has arrived.
@@ -42,6 +44,7 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             connections_max: 8_192,
+            handshake_timeout: Duration::from_secs(10),
             head_timeout: Duration::from_secs(30),
             body_timeout: Duration::from_secs(20),
             unread_timeout: Duration::from_mins(1),
@@ -93,7 +96,7 @@ pub(super) async fn crowd(State((app, places)): State<(App, Arc<Semaphore>)>, re
     let Ok(_place) = places.try_acquire() else {
         return refuse("overloaded", "too many requests are being answered; try again", OVERLOAD_RETRY);
     };
-    app.metrics.http_in_flight.inc();
+    app.metrics.http.in_flight.inc();
     let _gone = Gone(&app);
     next.run(request).await
 }
@@ -103,7 +106,7 @@ struct Gone<'a>(&'a App);
 
 impl Drop for Gone<'_> {
     fn drop(&mut self) {
-        self.0.metrics.http_in_flight.dec();
+        self.0.metrics.http.in_flight.dec();
     }
 }
 
@@ -193,6 +196,14 @@ mod tests {
         response.assert_status_service_unavailable();
         assert_eq!(response.json::<Value>()["code"], "request_timeout");
         assert_eq!(response.header("retry-after"), "5");
+    }
+
+    #[tokio::test]
+    async fn the_server_reads_usage_no_longer_than_somebody_waits_for_it() {
+        let api = Api::start().await;
+        let mut snapshot = app(&api.database, &api.clock).readers().begin().await.unwrap();
+        let limit: String = sqlx::query_scalar("show statement_timeout").fetch_one(&mut *snapshot).await.unwrap();
+        assert_eq!(limit, format!("{}s", REQUEST_TIMEOUT.as_secs()));
     }
 
     #[tokio::test]

@@ -17,24 +17,29 @@ pub mod limits;
 mod openapi;
 pub mod parameters;
 pub mod path;
+pub mod rate;
 pub mod request;
 mod router;
 pub mod server;
 mod service;
 #[cfg(test)]
 pub(crate) mod testing;
+pub mod tls;
 mod unread;
 pub mod v1;
 
 pub use router::router;
 
 use crate::clock::Clock;
+use crate::db::pool::PgPool;
 use crate::db::presence::Presence;
 use crate::ingest::Ingest;
+use crate::query::Reading;
 use crate::telemetry::metrics::Metrics;
 use limits::{BodyRoom, Limits};
-use sqlx::PgPool;
+use rate::{RateLimits, Rates};
 use std::sync::Arc;
+use tokio::sync::Mutex;
 
 /// What every handler has at hand.
 #[derive(Clone, Debug)]
@@ -49,17 +54,40 @@ pub struct App {
     pub ingest: Ingest,
     /// What this process counts.
     pub metrics: Arc<Metrics>,
+    /// Where sums are read.
+    pub reading: Reading,
     /// What clients may take.
     pub limits: Limits,
     /// Room for the bodies that they send.
     pub body_room: BodyRoom,
+    /// Held by who reads the database for `/metrics`: one at a time.
+    pub scrape: Arc<Mutex<()>>,
+    /// What each token may ask for in a second.
+    pub rates: RateLimits,
 }
 
 impl App {
-    /// With the usual limits.
+    /// With the usual limits, and none of rates, reading from the rollups.
     pub fn new(pool: PgPool, clock: Clock, ingest: Ingest, metrics: Arc<Metrics>) -> Self {
         let limits = Limits::default();
         let (presence, body_room) = (Presence::of(&pool), BodyRoom::new(limits.bodies_bytes_max));
-        Self { pool, presence, clock, ingest, metrics, limits, body_room }
+        let rates = RateLimits::new(Rates::default(), &clock);
+        Self {
+            pool,
+            presence,
+            clock,
+            ingest,
+            metrics,
+            reading: Reading::default(),
+            limits,
+            body_room,
+            scrape: Arc::default(),
+            rates,
+        }
+    }
+
+    /// For those who read usage: when nobody waits for an answer any more, the server stops looking for it.
+    fn readers(&self) -> PgPool {
+        self.pool.with_statement_timeout(limits::REQUEST_TIMEOUT)
     }
 }

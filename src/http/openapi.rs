@@ -38,7 +38,7 @@ const EXPLORER_POLICY: &str =
             UTC, days are calendar days of the zone that the answer names.\n\n\
             Send a bearer token. One that is bound to a workspace sees that workspace only: what belongs to others is \
             answered with 404, as if it did not exist. Problems are `application/problem+json` (RFC 9457); clients may rely \
-            on `code`. Requests with status 503 may be sent again after `Retry-After` seconds."
+            on `code`. Requests with status 429 or 503 may be sent again after `Retry-After` seconds."
     ),
     tags(
         (name = "usage", description = "Reports in, exact sums out."),
@@ -48,6 +48,7 @@ const EXPLORER_POLICY: &str =
         (name = "projects", description = "Groups of issues."),
         (name = "issues", description = "What is worked on."),
         (name = "tasks", description = "Single runs of agents."),
+        (name = "audit", description = "Who did what cannot be undone."),
         (name = "service", description = "Whether the service lives, can serve, and what it counts. Open to all.")
     ),
     components(schemas(ProblemDocument)),
@@ -102,6 +103,7 @@ pub(super) fn problems(own: &[(u16, &str)]) -> BTreeMap<u16, RefOr<utoipa::opena
     let common = [
         (401, "No token, or one that is unknown, expired or revoked."),
         (403, "The token lacks the scope that this needs; `scope` names it."),
+        (429, "The token asks for too much in a second (`rate_limited`); `Retry-After` says when to come again."),
         (500, "A defect of the service."),
         (503, "Not now; `Retry-After` says when."),
     ];
@@ -203,13 +205,13 @@ mod tests {
                 assert!(operation["summary"].is_string() && operation["description"].is_string(), "{name}");
                 if path.starts_with("/v1/") {
                     assert!(operation["security"][0]["token"].is_array(), "{name}");
-                    for status in ["400", "401", "403", "500", "503"] {
+                    for status in ["400", "401", "403", "429", "500", "503"] {
                         assert!(operation["responses"][status].is_object(), "{name} {status}");
                     }
                 }
             }
         }
-        assert!(ids.len() >= 34, "{ids:?}");
+        assert!(ids.len() >= 35, "{ids:?}");
     }
 
     #[tokio::test]

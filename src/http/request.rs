@@ -2,6 +2,8 @@
 use super::App;
 use super::error::Problem;
 use super::unread::Kept;
+use crate::telemetry::database::{Cost, counted};
+use crate::telemetry::span as trace;
 use axum::extract::{MatchedPath, Request, State};
 use axum::http::header::{CACHE_CONTROL, CONNECTION, TRANSFER_ENCODING, X_CONTENT_TYPE_OPTIONS};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
@@ -9,11 +11,15 @@ use axum::middleware::Next;
 use axum::response::Response;
 use std::sync::Arc;
 use std::time::Instant;
-use tracing::Instrument;
+use tracing::{Instrument, Span};
 use uuid::Uuid;
 
 /// Names the request, in its answer and in the log; taken from the client where it makes sense.
 pub const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+/// What a request is known by, among its extensions.
+#[derive(Clone, Debug)]
+pub(super) struct RequestId(pub(super) Arc<str>);
+
 /// Length of an id that a client gives.
 const REQUEST_ID_BYTES_MAX: usize = 128;
 /// Shown for a request whose client went away before the answer.
@@ -26,16 +32,27 @@ pub(super) async fn accompany(State(app): State<App>, request: Request, next: Ne
     let id: Arc<str> = request_id(request.headers()).into();
     let route = request.extensions().get::<MatchedPath>().map_or(ROUTE_UNKNOWN, MatchedPath::as_str).to_owned();
     let span = tracing::info_span!("request", request.id = &*id);
-    let line = Line { app, method: method_name(request.method()), route, begun: Instant::now(), status: STATUS_CLIENT_GONE };
+    let cost = Arc::new(Cost::default());
+    let line = Line {
+        app,
+        method: method_name(request.method()),
+        route,
+        begun: Instant::now(),
+        status: STATUS_CLIENT_GONE,
+        cost: Arc::clone(&cost),
+    };
     let is_chunked = request.headers().contains_key(TRANSFER_ENCODING);
-    let (request, body) = Kept::of(request);
+    let traced = span.in_scope(|| trace::request(line.method, &line.route, &id, request.headers()));
+    let (mut request, body) = Kept::of(request);
+    request.extensions_mut().insert(RequestId(Arc::clone(&id)));
     async move {
         let mut line = line;
-        let mut response = next.run(request).await;
+        let mut response = counted(cost, next.run(request)).await;
         if let Some(problem) = response.extensions_mut().remove::<Problem>() {
             response = with_id(problem, &response, &id);
         }
         line.status = response.status().as_u16();
+        trace::answered(&Span::current(), line.status);
         dress(response.headers_mut(), &id);
         // Whoever sent chunks and a length as well, which is taken off before we see it, may have meant another end of the body
         // than we do: what follows it is no request (RFC 9112, 6.1).
@@ -44,6 +61,7 @@ pub(super) async fn accompany(State(app): State<App>, request: Request, next: Ne
         }
         response
     }
+    .instrument(traced)
     .instrument(span)
     .await
 }
@@ -91,25 +109,31 @@ fn method_name(method: &Method) -> &'static str {
     }
 }
 
-/// The log line of a request; written when it is dropped, so that one whose client goes away has its line too.
+/// The log line of a request; written when it is dropped, so that one whose client goes away has its line too. Nothing of what was
+/// sent or answered is in it.
 struct Line {
     app: App,
     method: &'static str,
     route: String,
     begun: Instant,
     status: u16,
+    /// What it asked of the database by itself; reports are stored by others, for many requests at once.
+    cost: Arc<Cost>,
 }
 
 impl Drop for Line {
     fn drop(&mut self) {
         let duration = self.begun.elapsed();
-        self.app.metrics.record_request(self.method, &self.route, self.status, duration);
+        self.app.metrics.http.record(self.method, &self.route, self.status, duration);
         let duration_us = u64::try_from(duration.as_micros()).unwrap_or(u64::MAX);
         tracing::info!(
             http.method = self.method,
             http.route = self.route,
             http.status = self.status,
             duration_us,
+            db.queries = self.cost.queries(),
+            db.rows = self.cost.rows(),
+            db.duration_us = self.cost.duration_us(),
             "{} {} answered {}",
             self.method,
             self.route,

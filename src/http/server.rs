@@ -1,8 +1,9 @@
 //! Connections: accepted, limited, and brought to a good end.
 //!
 //! Axum's own `serve` knows neither header timeouts nor a bound on connections, so this is hyper, directly.
-//! HTTP/1.1 only: what faces the world is a proxy.
+//! HTTP/1.1 only; in the clear, or by TLS ([`super::tls`]). A handshake is the business of its own connection's task.
 use super::limits::{HEAD_BYTES_MAX, Limits};
+use super::tls::Tls;
 use super::{App, router};
 use axum::Router;
 use hyper::server::conn::http1;
@@ -12,6 +13,7 @@ use socket2::SockRef;
 use std::io;
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{sleep, timeout};
@@ -24,15 +26,15 @@ const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(30);
 const ACCEPT_PAUSE: Duration = Duration::from_millis(200);
 
 /// Serves until `stop` is cancelled; then accepts nothing more, finishes what is in flight, and returns.
-pub async fn serve(listener: TcpListener, app: App, stop: CancellationToken) -> io::Result<()> {
+pub async fn serve(listener: TcpListener, app: App, tls: Option<Tls>, stop: CancellationToken) -> io::Result<()> {
     let connections = TaskTracker::new();
     let limits = app.limits;
     let router = router(app);
     let places = Arc::new(Semaphore::new(limits.connections_max));
     while let Some((stream, place)) = next(&listener, &places, &stop).await {
-        let (router, stop) = (router.clone(), stop.clone());
+        let (router, tls, stop) = (router.clone(), tls.clone(), stop.clone());
         drop(connections.spawn(async move {
-            converse(stream, router, limits, stop).await;
+            welcome(stream, tls, router, limits, stop).await;
             drop(place);
         }));
     }
@@ -71,11 +73,26 @@ fn is_of_the_connection(error: &io::Error) -> bool {
     matches!(error.kind(), ConnectionAborted | ConnectionRefused | ConnectionReset)
 }
 
-/// Answers the requests of one connection; after `stop`, only the one in flight.
-async fn converse(stream: TcpStream, router: Router, limits: Limits, stop: CancellationToken) {
+/// Sees a connection through, from its first byte to its end.
+async fn welcome(stream: TcpStream, tls: Option<Tls>, router: Router, limits: Limits, stop: CancellationToken) {
     if let Err(error) = prepare(&stream, limits) {
         tracing::debug!(%error, "a connection keeps the system's settings");
     }
+    let Some(tls) = tls else { return converse(stream, router, limits, stop).await };
+    let handshake = timeout(limits.handshake_timeout, tls.acceptor().accept(stream));
+    match stop.run_until_cancelled(handshake).await {
+        Some(Ok(Ok(stream))) => converse(stream, router, limits, stop).await,
+        Some(Ok(Err(error))) => tracing::debug!(%error, "a client did not come to terms on TLS"),
+        Some(Err(_)) => tracing::debug!("a client took too long to come to terms on TLS"),
+        None => {}
+    }
+}
+
+/// Answers the requests of one connection; after `stop`, only the one in flight.
+async fn converse<S>(stream: S, router: Router, limits: Limits, stop: CancellationToken)
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(limits.head_timeout)
@@ -118,7 +135,7 @@ mod tests {
         let address = listener.local_addr().unwrap();
         let stop = CancellationToken::new();
         let tracker = TaskTracker::new();
-        let server = tracker.spawn(serve(listener, app(&database, &Clock::system()), stop.clone()));
+        let server = tracker.spawn(serve(listener, app(&database, &Clock::system()), None, stop.clone()));
 
         let body = br#"{"name":"W"}"#;
         let mut client = TcpStream::connect(address).await.unwrap();
@@ -151,7 +168,7 @@ mod tests {
         let idle = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
         let stop = CancellationToken::new();
         stop.cancel();
-        timeout(Duration::from_secs(5), serve(listener, app(&database, &Clock::system()), stop)).await.unwrap().unwrap();
+        timeout(Duration::from_secs(5), serve(listener, app(&database, &Clock::system()), None, stop)).await.unwrap().unwrap();
         drop(idle);
     }
 }

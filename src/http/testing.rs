@@ -1,8 +1,10 @@
 //! A service for tests: the real router on a database of its own, with a clock that stands still.
 use super::{App, router};
 use crate::access::{self, New, Scope};
+use crate::audit::Actor;
 use crate::clock::Clock;
 use crate::ingest::{Ingest, Limits};
+use crate::query::Reading;
 use crate::telemetry::metrics::Metrics;
 use crate::testing::{self, TestDatabase};
 use axum_test::{TestRequest, TestServer};
@@ -34,7 +36,7 @@ pub(crate) async fn admin_token(database: &TestDatabase) -> String {
 /// A token that opens what it is told to.
 pub(crate) async fn token(database: &TestDatabase, workspace: Option<Uuid>, scopes: &[Scope]) -> String {
     let new = New { name: "test".into(), workspace, scopes: scopes.to_vec(), expires_at: None };
-    let (secret, _) = access::create(&database.pool, &Clock::system(), new).await.expect("a token can be made");
+    let (secret, _) = access::create(&database.pool, &Clock::system(), &Actor::cli(), new).await.expect("a token can be made");
     secret.reveal().to_owned()
 }
 
@@ -48,16 +50,29 @@ pub(crate) struct Api {
     pub(crate) database: TestDatabase,
     pub(crate) server: TestServer,
     pub(crate) clock: Clock,
-    admin: String,
+    pub(crate) admin: String,
 }
 
 impl Api {
     pub(crate) async fn start() -> Self {
-        let database = testing::database().await;
+        Self::on(testing::database().await).await
+    }
+
+    /// On source tables that somebody else has made.
+    pub(crate) async fn adopted() -> Self {
+        Self::on(testing::adopted_database().await).await
+    }
+
+    async fn on(database: TestDatabase) -> Self {
         let clock = Clock::fixed(NOW.parse().expect("a time"));
         let server = TestServer::new(router(app(&database, &clock)));
         let admin = admin_token(&database).await;
         Self { database, server, clock, admin }
+    }
+
+    /// A service on the same database that reads from raw.
+    pub(crate) fn reading_raw(&self) -> TestServer {
+        TestServer::new(router(App { reading: Reading::Raw, ..app(&self.database, &self.clock) }))
     }
 
     pub(crate) async fn token(&self, workspace: Option<Uuid>, scopes: &[Scope]) -> String {

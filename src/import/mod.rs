@@ -23,6 +23,8 @@ pub struct Summary {
     pub unchanged: u64,
     /// Stored by somebody else with a higher sequence.
     pub stale: u64,
+    /// Stored before, and sealed by retention since.
+    pub sealed: u64,
     /// Bad lines that were left out.
     pub skipped: u64,
 }

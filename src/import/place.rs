@@ -1,18 +1,27 @@
 //! The workspace that an import goes to.
+use super::Error;
 use crate::clock::Clock;
+use crate::db::pool::PgPool;
+use crate::db::source;
 use crate::model::Name;
 use jiff_sqlx::ToSqlx;
-use sqlx::PgPool;
 use uuid::Uuid;
 
 /// Under which ids of workspaces follow from their names.
 const NAMESPACE: Uuid = Uuid::from_u128(0x5b1f_c1f4_31d8_4a77_9d0e_4e6a_2a9d_70c3);
 
-/// The workspace called `name`: the oldest in use, or one that is made.
-pub(super) async fn workspace(pool: &PgPool, clock: &Clock, name: &Name) -> Result<Uuid, sqlx::Error> {
-    let by_name = "select id from public.workspace where name = $1 order by deleted_at is not null, created_at, id limit 1";
-    if let Some(id) = sqlx::query_scalar(by_name).bind(name.as_str()).fetch_optional(pool).await? {
+/// The workspace called `name`: the oldest in use, or one that is made, where the tables are our own.
+pub(super) async fn workspace(pool: &PgPool, clock: &Clock, name: &Name) -> Result<Uuid, Error> {
+    let source = pool.source().await?;
+    let by_name =
+        "select w.id from public.workspace w where w.name = $1 order by w.deleted_at is not null, w.created_at, w.id limit 1";
+    if let Some(id) = sqlx::query_scalar(source.sql(by_name)).bind(name.as_str()).fetch_optional(pool).await? {
         return Ok(id);
+    }
+    if !source.table(source::Name::Workspace).is_ours {
+        let reason =
+            format!("names {:?}, which is no workspace; in an adopted database its own application makes them", name.as_str());
+        return Err(Error::Option { what: "--workspace", reason });
     }
     let id = Uuid::new_v5(&NAMESPACE, name.as_str().as_bytes());
     let (slug, unique_slug) = (slug(name), format!("{}-{}", slug(name), &id.simple().to_string()[..8]));
@@ -32,7 +41,7 @@ pub(super) async fn workspace(pool: &PgPool, clock: &Clock, name: &Name) -> Resu
             return Ok(id);
         }
     }
-    Err(sqlx::Error::RowNotFound)
+    Err(sqlx::Error::RowNotFound.into())
 }
 
 /// `Acme Inc.` becomes `acme-inc`.
@@ -45,7 +54,7 @@ fn slug(name: &Name) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::testing::database;
+    use crate::testing::{adopted_database, database};
     use futures_util::future::join_all;
 
     #[tokio::test]
@@ -62,6 +71,16 @@ mod tests {
             sqlx::query_scalar("select slug from public.workspace order by created_at").fetch_all(&database.pool).await.unwrap();
         assert_eq!(slugs[0], "acme-inc");
         assert!(slugs[1].starts_with("acme-inc-"), "{slugs:?}");
+    }
+
+    #[tokio::test]
+    async fn a_workspace_of_somebody_else_s_is_found_and_none_is_made() {
+        let database = adopted_database().await;
+        let name = |text| Name::parse(text).unwrap();
+        let found = workspace(&database.pool, &Clock::system(), &name("one")).await.unwrap();
+        assert_eq!(found, Uuid::from_u128(0x4000_8000_0000_0000_0001));
+        let error = workspace(&database.pool, &Clock::system(), &name("two")).await.unwrap_err().to_string();
+        assert!(error.starts_with("--workspace names \"two\", which is no workspace"), "{error}");
     }
 
     #[test]

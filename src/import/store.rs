@@ -89,6 +89,7 @@ impl<P: FnMut(Event<'_>) + Send> Store<P> {
                 Outcome::Replaced => &mut summary.replaced,
                 Outcome::Unchanged => &mut summary.unchanged,
                 Outcome::Stale => &mut summary.stale,
+                Outcome::Sealed => &mut summary.sealed,
             } += 1;
         }
         if !stopped {

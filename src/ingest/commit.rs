@@ -4,10 +4,13 @@ use super::queue::{Answer, Batch, Request};
 use super::transaction::{self, Failure};
 use crate::clock::Clock;
 use crate::db::error::{Cause, cause};
+use crate::db::pool::PgPool;
+use crate::db::source;
+use crate::telemetry::span;
 use rand::RngExt;
-use sqlx::PgPool;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
+use tracing::{Instrument, Span};
 
 /// How often a transaction that lost against another one is tried.
 const ATTEMPTS_MAX: u32 = 6;
@@ -16,13 +19,19 @@ const JITTER: Duration = Duration::from_millis(10);
 
 /// What is told of each commit.
 pub trait Observer: Send + Sync {
-    /// `reports` reports of `requests` requests were committed in one transaction.
-    fn committed(&self, requests: usize, reports: usize);
+    /// `reports` reports of `requests` requests were committed in one transaction; with all its attempts it took so long.
+    fn committed(&self, requests: usize, reports: usize, duration: Duration);
+    /// A transaction lost against another one, and is tried again.
+    fn retried(&self);
+    /// A transaction was given up.
+    fn gave_up(&self);
 }
 
 /// Nobody is told.
 impl Observer for () {
-    fn committed(&self, _: usize, _: usize) {}
+    fn committed(&self, _: usize, _: usize, _: Duration) {}
+    fn retried(&self) {}
+    fn gave_up(&self) {}
 }
 
 /// Writes groups to the database.
@@ -43,6 +52,11 @@ impl Committer {
     /// When the database refuses the whole, each request is tried alone: only what is to blame fails. When the
     /// database is away there is nothing to try.
     pub(super) async fn commit(&self, group: Vec<Request>) {
+        let span = span::store_reports(group.iter().map(|request| &request.span));
+        self.commit_traced(group).instrument(span).await;
+    }
+
+    async fn commit_traced(&self, group: Vec<Request>) {
         let batches: Vec<&Batch> = group.iter().map(|request| &request.batch).collect();
         let answers = match self.attempt(&batches).await {
             Ok(answers) => answers,
@@ -80,14 +94,21 @@ impl Committer {
 
     /// Stores `batches` in one transaction, again when it lost against another one.
     async fn attempt(&self, batches: &[&Batch]) -> Result<Vec<Answer>, Failure> {
+        let began = Instant::now();
         let mut jitter = JITTER;
         let mut attempts = 1;
         let answers = loop {
             match transaction::store(&self.pool, self.clock.now(), batches).await {
                 Err(failure @ (Failure::Raced | Failure::Lost(_))) if attempts < ATTEMPTS_MAX => {
+                    self.observer.retried();
                     tracing::debug!(error = %failure, "trying a group of reports again");
                 }
-                done => break done?,
+                Err(failure) => {
+                    self.observer.gave_up();
+                    Span::current().record("otel.status_code", "ERROR");
+                    return Err(failure);
+                }
+                Ok(answers) => break answers,
             }
             let wait = rand::rng().random_range(Duration::ZERO..jitter);
             tokio::time::sleep(wait).await;
@@ -95,7 +116,7 @@ impl Committer {
             attempts += 1;
         };
         let reports = answers.iter().map(|answer| answer.as_ref().map_or(0, Vec::len)).sum();
-        self.observer.committed(batches.len(), reports);
+        self.observer.committed(batches.len(), reports, began.elapsed());
         Ok(answers)
     }
 }
@@ -105,7 +126,9 @@ fn fail(failure: Failure, requests: usize) -> Vec<Answer> {
     tracing::error!(ingest.requests = requests, error = %failure, "reports could not be stored; their senders were told so");
     let error = match failure {
         Failure::Raced => Error::Busy,
-        Failure::Lost(error) | Failure::Database(error) => Error::Database(Arc::new(error)),
+        Failure::Lost(error) | Failure::Database(error) => {
+            source::refusal(&error).map_or_else(|| Error::Database(Arc::new(error)), Error::Refused)
+        }
     };
     (0..requests).map(|_| Err(error.clone())).collect()
 }

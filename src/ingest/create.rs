@@ -3,11 +3,12 @@
 //! Every statement writes in order of id. A row that somebody else made between the look-up and here means that the plan is out
 //! of date: the attempt is given up, and the next one finds the row.
 use super::plan::{Missing, NewTask, Target};
+use super::statements::Statements;
 use super::transaction::Failure;
+use crate::db::session::Session;
 use crate::model::id::Kind;
 use jiff::Timestamp;
 use jiff_sqlx::ToSqlx;
-use sqlx::PgConnection;
 use std::collections::{BTreeMap, BTreeSet};
 use uuid::Uuid;
 
@@ -49,17 +50,23 @@ impl<'a> Making<'a> {
     }
 
     /// Makes what is needed.
-    pub(super) async fn make(&self, connection: &mut PgConnection, now: Timestamp) -> Result<(), Failure> {
-        self.make_kind(connection, Kind::Runtime, include_str!("runtimes_create.sql"), now).await?;
-        self.make_kind(connection, Kind::Agent, include_str!("agents_create.sql"), now).await?;
-        self.make_kind(connection, Kind::Issue, include_str!("issues_create.sql"), now).await
+    pub(super) async fn make(
+        &self,
+        connection: &mut Session<'_>,
+        statements: &Statements,
+        now: Timestamp,
+    ) -> Result<(), Failure> {
+        for kind in [Kind::Runtime, Kind::Agent, Kind::Issue] {
+            self.make_kind(connection, statements, kind, now).await?;
+        }
+        Ok(())
     }
 
     async fn make_kind(
         &self,
-        connection: &mut PgConnection,
+        connection: &mut Session<'_>,
+        statements: &Statements,
         kind: Kind,
-        statement: &'static str,
         now: Timestamp,
     ) -> Result<(), Failure> {
         let needed: Vec<_> = self.needed.iter().filter(|((k, _), _)| *k == kind).collect();
@@ -67,7 +74,7 @@ impl<'a> Making<'a> {
             return Ok(());
         }
         let missing = || needed.iter().map(|(key, _)| &self.missing[*key]);
-        let mut query = sqlx::query(statement)
+        let mut query = sqlx::query(statements.make(kind).ok_or(sqlx::Error::RowNotFound)?)
             .bind(needed.iter().map(|((_, id), _)| *id).collect::<Vec<_>>())
             .bind(missing().map(|new| new.workspace).collect::<Vec<_>>())
             .bind(missing().map(|new| new.name.as_str()).collect::<Vec<_>>())
@@ -80,11 +87,16 @@ impl<'a> Making<'a> {
 }
 
 /// Makes `new` tasks.
-pub(super) async fn tasks(connection: &mut PgConnection, new: &BTreeMap<Uuid, NewTask>, now: Timestamp) -> Result<(), Failure> {
+pub(super) async fn tasks(
+    connection: &mut Session<'_>,
+    statements: &Statements,
+    new: &BTreeMap<Uuid, NewTask>,
+    now: Timestamp,
+) -> Result<(), Failure> {
     if new.is_empty() {
         return Ok(());
     }
-    let made = sqlx::query(include_str!("tasks_create.sql"))
+    let made = sqlx::query(statements.make_tasks().ok_or(sqlx::Error::RowNotFound)?)
         .bind(new.keys().copied().collect::<Vec<_>>())
         .bind(new.values().map(|task| task.standing.agent).collect::<Vec<_>>())
         .bind(new.values().map(|task| task.standing.runtime).collect::<Vec<_>>())
@@ -96,7 +108,7 @@ pub(super) async fn tasks(connection: &mut PgConnection, new: &BTreeMap<Uuid, Ne
 }
 
 /// Moves stored tasks.
-pub(super) async fn move_tasks(connection: &mut PgConnection, moves: &BTreeMap<Uuid, Target>) -> Result<(), sqlx::Error> {
+pub(super) async fn move_tasks(connection: &mut Session<'_>, moves: &BTreeMap<Uuid, Target>) -> Result<(), sqlx::Error> {
     if moves.is_empty() {
         return Ok(());
     }

@@ -5,7 +5,7 @@ from unnest($1::text[], $2::uuid[], $3::text[]) with ordinality as wanted (kind,
 cross join lateral (
   (
     select id, null::uuid as runtime_id
-    from public.agent_runtime
+    from public.agent_runtime as runtime
     where wanted.kind = 'runtime' and workspace_id = wanted.workspace_id and name = wanted.name
     order by deleted_at is not null, created_at, id
     limit 1
@@ -13,7 +13,7 @@ cross join lateral (
   union all
   (
     select id, runtime_id
-    from public.agent
+    from public.agent as agent
     where wanted.kind = 'agent' and workspace_id = wanted.workspace_id and name = wanted.name
     order by deleted_at is not null, created_at, id
     limit 1
@@ -21,7 +21,7 @@ cross join lateral (
   union all
   (
     select id, null
-    from public.issue
+    from public.issue as issue
     where wanted.kind = 'issue' and workspace_id = wanted.workspace_id and title = wanted.name
     order by deleted_at is not null, created_at, id
     limit 1

@@ -36,18 +36,26 @@ pub enum Error {
     /// Ingest has ended.
     #[error("the service is shutting down: send it again in a moment")]
     Closed,
+    /// A constraint, a type or a trigger of the source's owner does not allow it.
+    #[error("the database does not allow it: {0}")]
+    Refused(String),
     /// The database refused or went away. If it went away during the commit the request may be stored.
     #[error("the database did not store it: {0}")]
     Database(Arc<sqlx::Error>),
 }
 
 impl Error {
+    /// Whether the request is to blame, not the service or its database.
+    pub fn is_refusal(&self) -> bool {
+        matches!(self, Self::Empty | Self::TooMany { .. } | Self::Invalid(_) | Self::Refused(_))
+    }
+
     /// Whether the very same request may succeed later.
     pub fn is_retryable(&self) -> bool {
         match self {
             Self::Busy | Self::TimedOut | Self::Interrupted | Self::Closed => true,
             Self::Database(error) => cause(error) != Cause::Other,
-            Self::Empty | Self::TooMany { .. } | Self::Invalid(_) => false,
+            Self::Empty | Self::TooMany { .. } | Self::Invalid(_) | Self::Refused(_) => false,
         }
     }
 }
@@ -100,6 +108,10 @@ pub enum FaultCode {
     WorkspaceRequired,
     /// The task has to be made, and nothing says for which agent.
     AgentRequired,
+    /// A table that somebody else has made has no column for it.
+    ColumnMissing,
+    /// Such a table cannot take it.
+    NotWritable,
 }
 
 impl Serialize for FaultCode {
@@ -121,7 +133,14 @@ impl FaultCode {
             Self::UnknownIssue => "unknown_issue",
             Self::WorkspaceRequired => "workspace_required",
             Self::AgentRequired => "agent_required",
+            Self::ColumnMissing => "column_missing",
+            Self::NotWritable => "not_writable",
         }
+    }
+
+    /// Whether it is about what the source tables can hold.
+    pub fn is_of_source(self) -> bool {
+        matches!(self, Self::ColumnMissing | Self::NotWritable)
     }
 
     /// Whether it is about something that is not there, or not for the caller to see.

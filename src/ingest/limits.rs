@@ -18,10 +18,15 @@ pub struct Limits {
     pub request_time_max: Duration,
 }
 
+impl Limits {
+    /// Reports of one request, unless told otherwise.
+    pub const REPORTS_MAX: usize = 10_000;
+}
+
 impl Default for Limits {
     fn default() -> Self {
         Self {
-            request_reports_max: 10_000,
+            request_reports_max: Self::REPORTS_MAX,
             queue_requests_max: 4_096,
             queue_reports_max: 100_000,
             group_reports_max: 10_000,

@@ -5,7 +5,7 @@
 //! - `queue` takes requests in, bounded, and lets none wait for ever; `dispatch` forms groups of them;
 //! - `commit` writes a group, and keeps one request's failure from the others;
 //! - `transaction` is one attempt: `world` looks up what is there, `plan` decides (no I/O), `create` makes
-//!   and moves tasks and what they refer to, `usage` stores the counters.
+//!   and moves tasks and what they refer to, `usage` stores the counters; `statements` are their SQL, for the tables as they are.
 //!
 //! Invariants:
 //! - A report is acknowledged only after its commit. What was not acknowledged may be sent again: the same identity
@@ -22,6 +22,7 @@ mod limits;
 mod plan;
 mod queue;
 pub mod report;
+mod statements;
 mod transaction;
 mod usage;
 mod world;

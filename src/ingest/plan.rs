@@ -5,6 +5,7 @@
 use super::error::{FAULTS_MAX, Fault, FaultCode};
 use super::queue::Batch;
 use super::report::{Reference, Report, TaskPlace};
+use super::statements::{Refused, Statements, Unwritable};
 use super::transaction::Item;
 use super::world::{Standing, World};
 use crate::model::id::Kind;
@@ -73,11 +74,12 @@ impl Plan {
     }
 }
 
-/// Decides for `batches`, given what is stored.
-pub(super) fn make(world: &World, batches: &[&Batch]) -> Plan {
+/// Decides for `batches`, given what is stored and what can be.
+pub(super) fn make(world: &World, statements: &Statements, batches: &[&Batch]) -> Plan {
     let mut plan = Plan::default();
-    for (batch, homes) in batches.iter().zip(&world.homes) {
-        let mut draft = Draft { world, before: &plan, batch, new_tasks: HashMap::new(), missing: HashMap::new() };
+    for (number, (batch, homes)) in batches.iter().zip(&world.homes).enumerate() {
+        let (new_tasks, missing) = (HashMap::new(), HashMap::new());
+        let mut draft = Draft { world, statements, before: &plan, number, batch, new_tasks, missing };
         let targets = draft.place_all(homes);
         let Draft { new_tasks, missing, .. } = draft;
         if targets.is_ok() {
@@ -92,7 +94,10 @@ pub(super) fn make(world: &World, batches: &[&Batch]) -> Plan {
 /// One batch's part of the plan, while it may still be refused.
 struct Draft<'a> {
     world: &'a World,
+    statements: &'a Statements,
     before: &'a Plan,
+    /// Which one of the group it is.
+    number: usize,
     batch: &'a Batch,
     new_tasks: HashMap<Uuid, NewTask>,
     missing: HashMap<(Kind, Uuid), Missing>,
@@ -107,7 +112,7 @@ impl Draft<'_> {
         let (placing, relying): (Vec<_>, Vec<_>) =
             batch.reports.iter().enumerate().partition(|(_, report)| report.task.is_some());
         for (index, report) in placing.into_iter().chain(relying) {
-            match self.place(report, homes[index]) {
+            match self.place(report, index, homes[index]) {
                 Ok(target) => targets[index] = target,
                 Err(Refusal { field, code, reason }) => faults.push(Fault { index, field, code, reason }),
             }
@@ -120,10 +125,17 @@ impl Draft<'_> {
         Err(faults)
     }
 
-    fn place(&mut self, report: &Report, home: Option<Uuid>) -> Result<Target, Refusal> {
+    fn place(&mut self, report: &Report, index: usize, home: Option<Uuid>) -> Result<Target, Refusal> {
         let standing = self.standing(report.task_id);
         if standing.is_some_and(|task| self.batch.workspace.is_some_and(|own| own != task.workspace)) {
             return Err(unknown_task(report.task_id));
+        }
+        if self.world.sealed.contains(&(self.number, index)) {
+            // It changes nothing, whatever it names, also where its task is gone.
+            return Ok(Target::default());
+        }
+        if let Some(refused) = self.statements.refuses(report) {
+            return Err(refused.into());
         }
         let Some(place) = &report.task else {
             return standing.map(|_| Target::default()).ok_or_else(|| unknown_task(report.task_id));
@@ -139,7 +151,7 @@ impl Draft<'_> {
             }
         }
         if !self.world.tasks.contains_key(&report.task_id) {
-            self.place_new(report, target, home)?;
+            self.place_new(report, place, target, home)?;
         }
         Ok(target)
     }
@@ -180,6 +192,9 @@ impl Draft<'_> {
             Some(workspace) if workspace == home => Ok(id),
             Some(_) => Err(unknown_entity(kind, id)),
             None if self.world.workspaces.contains(&home) => {
+                if let Some(why) = self.statements.cannot_make(kind) {
+                    return Err(Refusal::unwritable(format!("task.{}", kind.name()), why));
+                }
                 self.missing.insert((kind, id), Missing { workspace: home, name, runtime: None });
                 Ok(id)
             }
@@ -197,7 +212,7 @@ impl Draft<'_> {
     }
 
     /// Makes a task, or moves one that is yet to be made.
-    fn place_new(&mut self, report: &Report, target: Target, home: Option<Uuid>) -> Result<(), Refusal> {
+    fn place_new(&mut self, report: &Report, place: &TaskPlace, target: Target, home: Option<Uuid>) -> Result<(), Refusal> {
         let before = self.new_tasks.get(&report.task_id).or_else(|| self.before.new_tasks.get(&report.task_id)).copied();
         let placed = match (before, target.agent, home) {
             (Some(NewTask { mut standing, since }), agent, _) => {
@@ -209,6 +224,9 @@ impl Draft<'_> {
             }
             (None, Some(agent), Some(workspace)) => {
                 let runtime = target.runtime.or_else(|| self.runtime_of(agent));
+                if let Some(refused) = self.statements.cannot_make_task(place, runtime.is_some()) {
+                    return Err(refused.into());
+                }
                 let standing = Standing { workspace, agent, runtime, issue: target.issue };
                 NewTask { standing, since: report.occurred_at.map(crate::model::OccurredAt::get) }
             }
@@ -246,6 +264,19 @@ struct Refusal {
 impl Refusal {
     fn new(field: &str, code: FaultCode, reason: String) -> Self {
         Self { field: field.to_owned(), code, reason }
+    }
+
+    fn unwritable(field: String, why: Unwritable) -> Self {
+        match why {
+            Unwritable::ColumnMissing(reason) => Self { field, code: FaultCode::ColumnMissing, reason },
+            Unwritable::NotWritable(reason) => Self { field, code: FaultCode::NotWritable, reason },
+        }
+    }
+}
+
+impl From<Refused> for Refusal {
+    fn from(Refused { field, why }: Refused) -> Self {
+        Self::unwritable(field.to_owned(), why)
     }
 }
 

@@ -6,13 +6,14 @@ use super::limits::Limits;
 use super::report::{Outcome, Report};
 use crate::access::Access;
 use crate::clock::Clock;
-use sqlx::PgPool;
+use crate::db::pool::PgPool;
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 use tokio_util::task::TaskTracker;
+use tracing::Span;
 use uuid::Uuid;
 
 /// Takes reports and stores them. Clones share one queue.
@@ -43,6 +44,8 @@ pub(super) struct Request {
     /// Hashes of the identities. Two that differ by chance only wait for each other in vain.
     pub(super) identities: Vec<u64>,
     pub(super) answer: oneshot::Sender<Answer>,
+    /// What its sender does meanwhile, for whoever follows it.
+    pub(super) span: Span,
     _place: Place,
 }
 
@@ -113,7 +116,13 @@ impl Ingest {
         let place = self.room.enter(reports.len()).ok_or(Error::Busy)?;
         let (answer, answered) = oneshot::channel();
         let identities = reports.iter().map(|report| self.hasher.hash_one(report.identity())).collect();
-        let request = Request { batch: Batch { workspace: caller.workspace, reports }, identities, answer, _place: place };
+        let request = Request {
+            batch: Batch { workspace: caller.workspace, reports },
+            identities,
+            answer,
+            span: Span::current(),
+            _place: place,
+        };
         self.queue.send(request).map_err(|_| Error::Closed)?;
         match tokio::time::timeout(self.limits.request_time_max, answered).await {
             Ok(Ok(answer)) => answer,
@@ -126,6 +135,11 @@ impl Ingest {
     /// Reports that wait or are under way.
     pub fn depth(&self) -> usize {
         self.limits.queue_reports_max - self.room.reports.available_permits()
+    }
+
+    /// Requests that wait or are under way.
+    pub fn depth_requests(&self) -> usize {
+        self.limits.queue_requests_max - self.room.requests.available_permits()
     }
 }
 

@@ -77,6 +77,8 @@ pub enum Outcome {
     Unchanged,
     /// What is stored has a higher sequence, and stays.
     Stale,
+    /// It was stored, and retention has sealed it since: it stays as it was.
+    Sealed,
 }
 
 impl Outcome {

@@ -9,11 +9,13 @@ use super::error::Error;
 use super::plan::{self, Plan, Target};
 use super::queue::{Answer, Batch};
 use super::report::{Outcome, Report};
+use super::statements::Statements;
 use super::usage;
 use super::world::World;
+use crate::db::pool::PgPool;
+use crate::db::source;
 use crate::model::occurred::whole_microseconds;
 use jiff::{SignedDuration, Timestamp};
-use sqlx::PgPool;
 use std::collections::{BTreeMap, HashSet};
 use uuid::Uuid;
 
@@ -52,14 +54,27 @@ pub(super) struct Item<'a> {
     /// The report's place in its batch.
     pub(super) index: usize,
     pub(super) report: &'a Report,
+    /// Whether its usage was sealed.
+    pub(super) is_sealed: bool,
 }
 
 /// Stores what `batches` ask for, and answers each of them, in their order.
 pub(super) async fn store(pool: &PgPool, now: Timestamp, batches: &[&Batch]) -> Result<Vec<Answer>, Failure> {
+    let statements = Statements::of(pool.source().await?);
+    match store_with(pool, &statements, now, batches).await {
+        Err(Failure::Database(error)) if source::is_out_of_date(&error) => {
+            pool.forget_source();
+            Err(Failure::Lost(error))
+        }
+        stored => stored,
+    }
+}
+
+async fn store_with(pool: &PgPool, statements: &Statements, now: Timestamp, batches: &[&Batch]) -> Result<Vec<Answer>, Failure> {
     let mut tx = pool.begin_with(BEGIN).await?;
-    let world = World::load(&mut tx, batches).await?;
-    let plan = plan::make(&world, batches);
-    let items = clean_items(batches, &plan);
+    let world = World::load(&mut tx, statements, batches).await?;
+    let plan = plan::make(&world, statements, batches);
+    let items = clean_items(batches, &world, &plan);
     let default_time = default_time(now, &items);
 
     let mut making = Making::new(&plan.missing);
@@ -67,26 +82,29 @@ pub(super) async fn store(pool: &PgPool, now: Timestamp, batches: &[&Batch]) -> 
         making.add(plan.target(*item));
     }
     making.add_tasks(&plan.new_tasks);
-    making.make(&mut tx, default_time).await?;
-    create::tasks(&mut tx, &plan.new_tasks, default_time).await?;
+    making.make(&mut tx, statements, default_time).await?;
+    create::tasks(&mut tx, statements, &plan.new_tasks, default_time).await?;
 
-    let outcomes = usage::put(&mut tx, &items, default_time).await?;
+    let outcomes = usage::put(&mut tx, statements, &items, default_time).await?;
 
     let moves = moves(&items, &outcomes, &world, &plan);
     let mut made_late = Making::after(making);
     for target in moves.values() {
         made_late.add(*target);
     }
-    made_late.make(&mut tx, default_time).await?;
+    made_late.make(&mut tx, statements, default_time).await?;
     create::move_tasks(&mut tx, &moves).await?;
     tx.commit().await?;
     Ok(answers(plan, &items, outcomes))
 }
 
-fn clean_items<'a>(batches: &[&'a Batch], plan: &Plan) -> Vec<Item<'a>> {
+fn clean_items<'a>(batches: &[&'a Batch], world: &World, plan: &Plan) -> Vec<Item<'a>> {
     let mut items = Vec::new();
     for (number, batch) in batches.iter().enumerate().filter(|(number, _)| plan.targets[*number].is_ok()) {
-        items.extend(batch.reports.iter().enumerate().map(|(index, report)| Item { batch: number, index, report }));
+        items.extend(batch.reports.iter().enumerate().map(|(index, report)| {
+            let is_sealed = world.sealed.contains(&(number, index));
+            Item { batch: number, index, report, is_sealed }
+        }));
     }
     items
 }

@@ -1,24 +1,29 @@
 //! Stores counters, and tells exactly what became of each.
 use super::report::{Identity, Outcome};
+use super::statements::Statements;
 use super::transaction::{Failure, Item};
+use crate::db::session::Session;
 use jiff::Timestamp;
 use jiff_sqlx::ToSqlx;
-use sqlx::{PgConnection, Row};
+use sqlx::Row;
 use uuid::Uuid;
 
-/// Stores the reports of `items`, no two of one identity, and says what became of each, in their order.
+/// Stores the reports of `items`, no two of one identity, but for those of sealed usage, and says what became of each, in their order.
 pub(super) async fn put(
-    connection: &mut PgConnection,
+    connection: &mut Session<'_>,
+    statements: &Statements,
     items: &[Item<'_>],
     default_time: Timestamp,
 ) -> Result<Vec<Outcome>, Failure> {
-    let mut order: Vec<usize> = (0..items.len()).collect();
+    let mut order: Vec<usize> = (0..items.len()).filter(|place| !items[*place].is_sealed).collect();
     order.sort_unstable_by(|a, b| items[*a].report.by_identity(items[*b].report));
-    let mut outcomes = vec![None; items.len()];
-    write(connection, items, &order, default_time, &mut outcomes).await?;
+    let mut outcomes: Vec<_> = items.iter().map(|item| item.is_sealed.then_some(Outcome::Sealed)).collect();
+    if !order.is_empty() {
+        write(connection, statements, items, &order, default_time, &mut outcomes).await?;
+    }
     order.retain(|place| outcomes[*place].is_none());
     if !order.is_empty() {
-        compare(connection, items, &order, &mut outcomes).await?;
+        compare(connection, statements, items, &order, &mut outcomes).await?;
     }
     // A row that was neither written nor kept: a trigger of the host's has vetoed it.
     outcomes.into_iter().collect::<Option<Vec<_>>>().ok_or(Failure::Database(sqlx::Error::RowNotFound))
@@ -26,16 +31,17 @@ pub(super) async fn put(
 
 /// Writes what is new or different.
 async fn write(
-    connection: &mut PgConnection,
+    connection: &mut Session<'_>,
+    statements: &Statements,
     items: &[Item<'_>],
     order: &[usize],
     default_time: Timestamp,
     outcomes: &mut [Option<Outcome>],
 ) -> Result<(), sqlx::Error> {
     let reports = || order.iter().map(|place| items[*place].report);
-    let rows = sqlx::query(include_str!("usage_put.sql"))
+    let rows = sqlx::query(statements.put().ok_or(sqlx::Error::RowNotFound)?)
         .bind(reports().map(|r| r.task_id).collect::<Vec<_>>())
-        .bind(reports().map(|r| r.provider.as_str()).collect::<Vec<_>>())
+        .bind(reports().map(|r| statements.provider(r)).collect::<Vec<_>>())
         .bind(reports().map(|r| r.model.as_str()).collect::<Vec<_>>())
         .bind(reports().map(|r| r.event_key.as_str()).collect::<Vec<_>>())
         .bind(reports().map(|r| r.sequence).collect::<Vec<_>>())
@@ -60,15 +66,16 @@ async fn write(
 
 /// Tells stale from unchanged.
 async fn compare(
-    connection: &mut PgConnection,
+    connection: &mut Session<'_>,
+    statements: &Statements,
     items: &[Item<'_>],
     order: &[usize],
     outcomes: &mut [Option<Outcome>],
 ) -> Result<(), sqlx::Error> {
     let reports = || order.iter().map(|place| items[*place].report);
-    let rows: Vec<(i64, bool)> = sqlx::query_as(include_str!("usage_kept.sql"))
+    let rows: Vec<(i64, bool)> = sqlx::query_as(statements.kept().ok_or(sqlx::Error::RowNotFound)?)
         .bind(reports().map(|r| r.task_id).collect::<Vec<Uuid>>())
-        .bind(reports().map(|r| r.provider.as_str()).collect::<Vec<_>>())
+        .bind(reports().map(|r| statements.provider(r)).collect::<Vec<_>>())
         .bind(reports().map(|r| r.model.as_str()).collect::<Vec<_>>())
         .bind(reports().map(|r| r.event_key.as_str()).collect::<Vec<_>>())
         .bind(reports().map(|r| r.sequence).collect::<Vec<_>>())

@@ -1,8 +1,9 @@
 //! What a group's reports are about, as the database has it now.
 use super::queue::Batch;
 use super::report::{Reference, TaskPlace};
+use super::statements::Statements;
+use crate::db::session::Session;
 use crate::model::id::{Kind, derived};
-use sqlx::PgConnection;
 use std::collections::{BTreeSet, HashMap, HashSet};
 use uuid::Uuid;
 
@@ -19,6 +20,8 @@ pub(super) struct World {
     pub(super) names: HashMap<Named, Uuid>,
     /// For each batch and report, the workspace of what its [`TaskPlace`] names, if anything says it.
     pub(super) homes: Vec<Vec<Option<Uuid>>>,
+    /// Reports, by batch and place in it, whose usage was sealed.
+    pub(super) sealed: HashSet<(usize, usize)>,
 }
 
 /// A name within a workspace.
@@ -55,18 +58,23 @@ pub(super) struct Entity {
 
 impl World {
     /// Looks up all that `batches` name.
-    pub(super) async fn load(connection: &mut PgConnection, batches: &[&Batch]) -> Result<Self, sqlx::Error> {
+    pub(super) async fn load(
+        connection: &mut Session<'_>,
+        statements: &Statements,
+        batches: &[&Batch],
+    ) -> Result<Self, sqlx::Error> {
         let mut world = Self::default();
         world.load_tasks(connection, batches).await?;
-        world.load_entities(connection, referred_ids(batches)).await?;
+        world.load_sealed(connection, statements, batches).await?;
+        world.load_entities(connection, statements, referred_ids(batches)).await?;
         world.find_homes(batches);
         world.load_workspaces(connection).await?;
         let names = world.referred_names(batches);
-        world.load_names(connection, names).await?;
+        world.load_names(connection, statements, names).await?;
         Ok(world)
     }
 
-    async fn load_tasks(&mut self, connection: &mut PgConnection, batches: &[&Batch]) -> Result<(), sqlx::Error> {
+    async fn load_tasks(&mut self, connection: &mut Session<'_>, batches: &[&Batch]) -> Result<(), sqlx::Error> {
         let ids: BTreeSet<Uuid> = batches.iter().flat_map(|batch| &batch.reports).map(|report| report.task_id).collect();
         let rows: Vec<TaskRow> =
             sqlx::query_as(include_str!("tasks_stored.sql")).bind(Vec::from_iter(ids)).fetch_all(connection).await?;
@@ -74,9 +82,35 @@ impl World {
         Ok(())
     }
 
+    /// After the tasks: as long as they are locked, nothing of theirs is sealed.
+    async fn load_sealed(
+        &mut self,
+        connection: &mut Session<'_>,
+        statements: &Statements,
+        batches: &[&Batch],
+    ) -> Result<(), sqlx::Error> {
+        let numbered =
+            || batches.iter().enumerate().flat_map(|(batch, of)| of.reports.iter().enumerate().map(move |r| (batch, r)));
+        let places: Vec<(usize, usize)> = numbered().map(|(batch, (index, _))| (batch, index)).collect();
+        let reports = || numbered().map(|(_, (_, report))| report);
+        let ordinals: Vec<i64> = sqlx::query_scalar(include_str!("usage_sealed.sql"))
+            .bind(reports().map(|r| r.task_id).collect::<Vec<_>>())
+            .bind(reports().map(|r| statements.provider(r)).collect::<Vec<_>>())
+            .bind(reports().map(|r| r.model.as_str()).collect::<Vec<_>>())
+            .bind(reports().map(|r| r.event_key.as_str()).collect::<Vec<_>>())
+            .fetch_all(connection)
+            .await?;
+        for ordinal in ordinals {
+            let place = usize::try_from(ordinal - 1).map_err(|_| sqlx::Error::RowNotFound)?;
+            self.sealed.insert(places[place]);
+        }
+        Ok(())
+    }
+
     async fn load_entities(
         &mut self,
-        connection: &mut PgConnection,
+        connection: &mut Session<'_>,
+        statements: &Statements,
         ids: impl IntoIterator<Item = (Kind, Uuid)>,
     ) -> Result<(), sqlx::Error> {
         let mut of_kind: HashMap<Kind, Vec<Uuid>> = HashMap::new();
@@ -85,7 +119,7 @@ impl World {
             return Ok(());
         }
         let mut ids = |kind| of_kind.remove(&kind).unwrap_or_default();
-        let rows: Vec<(String, Uuid, Uuid, Option<Uuid>)> = sqlx::query_as(include_str!("entities_by_id.sql"))
+        let rows: Vec<(String, Uuid, Uuid, Option<Uuid>)> = sqlx::query_as(statements.sql(include_str!("entities_by_id.sql")))
             .bind(ids(Kind::Runtime))
             .bind(ids(Kind::Agent))
             .bind(ids(Kind::Issue))
@@ -120,7 +154,7 @@ impl World {
         }
     }
 
-    async fn load_workspaces(&mut self, connection: &mut PgConnection) -> Result<(), sqlx::Error> {
+    async fn load_workspaces(&mut self, connection: &mut Session<'_>) -> Result<(), sqlx::Error> {
         let ids: BTreeSet<Uuid> = self.homes.iter().flatten().flatten().copied().collect();
         if ids.is_empty() {
             return Ok(());
@@ -147,12 +181,17 @@ impl World {
     }
 
     /// Finds names among the names, else under the ids that follow from them.
-    async fn load_names(&mut self, connection: &mut PgConnection, names: BTreeSet<Named>) -> Result<(), sqlx::Error> {
+    async fn load_names(
+        &mut self,
+        connection: &mut Session<'_>,
+        statements: &Statements,
+        names: BTreeSet<Named>,
+    ) -> Result<(), sqlx::Error> {
         if names.is_empty() {
             return Ok(());
         }
         let mut names = Vec::from_iter(names);
-        let rows: Vec<(i64, Uuid, Option<Uuid>)> = sqlx::query_as(include_str!("entities_by_name.sql"))
+        let rows: Vec<(i64, Uuid, Option<Uuid>)> = sqlx::query_as(statements.sql(include_str!("entities_by_name.sql")))
             .bind(names.iter().map(|(kind, ..)| kind.name()).collect::<Vec<_>>())
             .bind(names.iter().map(|(_, workspace, _)| *workspace).collect::<Vec<_>>())
             .bind(names.iter().map(|(.., name)| name.as_str()).collect::<Vec<_>>())
@@ -167,7 +206,7 @@ impl World {
         names.retain(|named| !self.names.contains_key(named));
         for generation in 0..GENERATIONS_MAX {
             let ids = |(kind, workspace, name): &Named| (*kind, derived(*workspace, *kind, name, generation));
-            self.load_entities(connection, names.iter().map(ids)).await?;
+            self.load_entities(connection, statements, names.iter().map(ids)).await?;
             self.names.extend(names.iter().map(|named| (named.clone(), ids(named).1)));
             names.retain(|named| self.entities.get(&ids(named)).is_some_and(|entity| entity.workspace != named.1));
             if names.is_empty() {

@@ -1,11 +1,15 @@
 //! What every answer says besides its numbers: of what, from where, when, and for which days.
 use super::Measures;
+use crate::db::pool::PgPool;
+use crate::db::session::Session;
+use crate::db::snapshot::{Snapshot, in_snapshot};
+use crate::db::source;
 use crate::entity::Entity;
 use crate::model::instant::Instant;
 use crate::model::labels::Labels;
 use crate::model::range::Range;
 use serde::Serialize;
-use sqlx::PgConnection;
+use std::sync::Arc;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
@@ -14,7 +18,7 @@ use uuid::Uuid;
 pub struct Answer<I> {
     /// Where the numbers were read.
     pub source: Source,
-    /// They equal the sums of the raw usage rows as of `as_of`: always true.
+    /// They equal the sums of the usage rows, raw and sealed, as of `as_of`: always true.
     #[schema(example = true)]
     pub exact: bool,
     /// When the snapshot of the database was taken.
@@ -23,6 +27,15 @@ pub struct Answer<I> {
     pub subject: Subject,
     /// The days that were asked for; null for all time.
     pub range: Option<Range>,
+    /// Of tasks and issues: usage that happened before may have been sealed since, and is then not in here, though in every total by day,
+    /// agent, runtime or workspace. Left out where nothing is sealed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(example = "2026-01-01T00:00:00Z")]
+    pub complete_from: Option<Instant>,
+    /// Of hours: usage that happened before is known by its UTC day alone, and is not in here. Left out where that is none of the range.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(example = "2025-01-01T00:00:00Z")]
+    pub exact_from: Option<Instant>,
     /// How many different tasks used anything, where that was counted.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(example = 12)]
@@ -76,13 +89,33 @@ pub(super) struct Head {
     labels: Labels,
 }
 
+/// Asks in a snapshot, of the source tables as they are; once more where they have changed since somebody looked.
+pub(super) async fn ask<T, F>(pool: &PgPool, ask: impl Fn(Snapshot, Arc<source::Source>) -> F + Sync) -> Result<T, sqlx::Error>
+where
+    F: Future<Output = Result<T, sqlx::Error>>,
+{
+    let source = pool.source().await?;
+    match in_snapshot(pool, |snapshot| ask(snapshot, Arc::clone(&source))).await {
+        Err(error) if source::is_out_of_date(&error) => pool.forget_source(),
+        answer => return answer,
+    }
+    let source = pool.source().await?;
+    in_snapshot(pool, |snapshot| ask(snapshot, Arc::clone(&source))).await
+}
+
 /// Takes the snapshot; `None` when there is no such thing within `viewer`.
 pub(super) async fn head<E: Entity>(
-    snapshot: &mut PgConnection,
+    snapshot: &mut Session<'_>,
+    source: &source::Source,
     viewer: Option<Uuid>,
     id: Uuid,
 ) -> Result<Option<Head>, sqlx::Error> {
-    sqlx::query_as(E::SQL.subject).bind(id).bind(viewer).fetch_optional(snapshot).await
+    sqlx::query_as(source.sql(E::SQL.subject)).bind(id).bind(viewer).fetch_optional(snapshot).await
+}
+
+/// From when on usage is known by its task and issue; none when all is.
+pub(super) async fn complete_from(snapshot: &mut Session<'_>) -> Result<Option<Instant>, sqlx::Error> {
+    sqlx::query_scalar("select tallybook.tasks_complete_from()").fetch_one(snapshot).await
 }
 
 impl Head {
@@ -90,6 +123,8 @@ impl Head {
     pub(super) fn answer<E: Entity, I: Item>(self, id: Uuid, source: Source, range: Option<&Range>, items: Vec<I>) -> Answer<I> {
         let total = items.iter().fold(Measures::default(), |total, item| total + *item.measures());
         let subject = Subject { kind: E::ONE, id, name: self.name, labels: self.labels };
-        Answer { source, exact: true, as_of: self.as_of, subject, range: range.cloned(), task_count: None, items, total }
+        let range = range.cloned();
+        let (complete_from, exact_from, task_count) = (None, None, None);
+        Answer { source, exact: true, as_of: self.as_of, subject, range, complete_from, exact_from, task_count, items, total }
     }
 }

@@ -1,14 +1,15 @@
 //! Usage of a runtime, by hour of the day in a time zone.
 //!
-//! Exact in every zone: since 1972 all offsets are whole quarter hours, and no range reaches further back.
-use super::answer::{Item, head};
-use super::{Answer, Measures, Source};
-use crate::db::snapshot::in_snapshot;
+//! Exact in every zone: since 1972 all offsets are whole quarter hours, and no range reaches further back. Usage whose quarter hours
+//! retention has thinned to UTC days has no hour: it is left out, and the answer says from when on it is exact.
+use super::answer::{Item, ask, head};
+use super::{Answer, Measures, Reading, Source};
+use crate::db::pool::PgPool;
 use crate::entity::Runtime;
+use crate::model::instant::Instant;
 use crate::model::range::Range;
 use jiff_sqlx::ToSqlx;
 use serde::Serialize;
-use sqlx::PgPool;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
@@ -30,20 +31,26 @@ impl Item for HourUsage {
     }
 }
 
-/// What the runtime used in each of the 24 hours, in their order; those without usage are there, too.
+/// What the runtime used in each of the 24 hours, in their order; those without usage are there, too. Days that retention has thinned
+/// are not.
 pub async fn runtime_by_hour(
     pool: &PgPool,
+    reading: Reading,
     viewer: Option<Uuid>,
     id: Uuid,
     range: &Range,
 ) -> Result<Option<Answer<HourUsage>>, super::Error> {
     let (from, until) = range.instants()?;
     let stretches = &range.stretches()?;
-    let answer = in_snapshot(pool, |mut snapshot| async move {
-        let Some(head) = head::<Runtime>(&mut snapshot, viewer, id).await? else { return Ok(None) };
-        let used: Vec<HourUsage> = sqlx::query_as(include_str!("by_hour.sql"))
+    let answer = ask(pool, |mut snapshot, source| async move {
+        let Some(head) = head::<Runtime>(&mut snapshot, &source, viewer, id).await? else { return Ok(None) };
+        let reading = reading.settled(&mut snapshot, Source::QuarterHour).await?;
+        let known: Option<Instant> =
+            sqlx::query_scalar("select tallybook.quarter_hours_exact_from()").fetch_one(&mut *snapshot).await?;
+        let exact_from = known.filter(|known| known.timestamp() > from);
+        let used: Vec<HourUsage> = sqlx::query_as(reading.sql(&source, include_str!("by_hour.sql"), Source::QuarterHour))
             .bind(id)
-            .bind(from.to_sqlx())
+            .bind(exact_from.map_or(from, Instant::timestamp).to_sqlx())
             .bind(until.to_sqlx())
             .bind(viewer)
             .bind(stretches.iter().map(|s| s.from_epoch).collect::<Vec<_>>())
@@ -53,7 +60,8 @@ pub async fn runtime_by_hour(
             .await?;
         let of = |hour| used.iter().find(|item| item.hour == hour).map_or_else(Measures::default, |item| item.usage);
         let items = (0..24).map(|hour| HourUsage { hour, usage: of(hour) }).collect();
-        Ok(Some(head.answer::<Runtime, _>(id, Source::QuarterHour, Some(range), items)))
+        let source = reading.source(Source::QuarterHour);
+        Ok(Some(Answer { exact_from, ..head.answer::<Runtime, _>(id, source, Some(range), items) }))
     });
     Ok(answer.await?)
 }
@@ -142,7 +150,7 @@ mod tests {
             let local = TimeZone::get(name.as_str()).unwrap();
             for now in moments(&local, &mut random) {
                 let range = Range::last(Days::new(random.random_range(1..5)).unwrap(), &zone, now).unwrap();
-                let answer = runtime_by_hour(&database.pool, None, RUNTIME, &range).await.unwrap().unwrap();
+                let answer = runtime_by_hour(&database.pool, Reading::Rollups, None, RUNTIME, &range).await.unwrap().unwrap();
                 let used = answer.items.iter().filter(|item| item.usage.event_count.get() > 0);
                 let shown: BTreeMap<i16, i128> = used.map(|item| (item.hour, item.usage.input_tokens.get())).collect();
                 assert_eq!(shown, by_local_clocks(&usage, &local, &range), "{} at {now}: {range:?}", name.as_str());

@@ -205,4 +205,35 @@ mod tests {
         assert_eq!(serde_json::to_string(&sum).unwrap(), "18446744073709551615001");
         assert_eq!(serde_json::to_value(sum).unwrap().to_string(), "18446744073709551615001");
     }
+
+    /// Measures none of which is another's: `n` times powers of ten.
+    fn measures(n: i128) -> Measures {
+        let tokens = |power| Tokens(n * 10_i128.pow(power));
+        Measures {
+            input_tokens: tokens(0),
+            output_tokens: tokens(1),
+            cache_read_tokens: tokens(2),
+            cache_write_tokens: tokens(3),
+            cache_write_1h_tokens: tokens(4),
+            cost_usd: Usd(n * 10_i128.pow(5)),
+            uncosted: Uncosted {
+                input_tokens: tokens(6),
+                output_tokens: tokens(7),
+                cache_read_tokens: tokens(8),
+                cache_write_tokens: tokens(9),
+                cache_write_1h_tokens: tokens(10),
+            },
+            event_count: tokens(11),
+        }
+    }
+
+    #[test]
+    fn each_measure_is_added_to_its_own_and_all_tokens_are_those_of_every_kind() {
+        assert_eq!(measures(2) + measures(5), measures(7));
+        assert_eq!(measures(2) + Measures::default(), measures(2));
+        assert_eq!(measures(3).tokens().get(), 33_333);
+        assert_eq!(measures(3).uncosted.tokens().get(), 33_333_000_000);
+        assert_eq!(measures(3).cost_usd.ticks(), 300_000);
+        assert_eq!(format!("{:>6}|{:>6}", Tokens(-17), Usd(-15_000_000_000)), "   -17|  -1.5");
+    }
 }

@@ -4,6 +4,8 @@
 //! to its total. `viewer` is the only workspace whose usage may be shown; `None` shows all. Questions about things
 //! outside it are answered `None`, like those about things that do not exist.
 //!
+//! [`Reading`] is the operator's choice between rollups and raw rows; answers differ in what they name as their source only.
+//!
 //! Nothing here knows of HTTP: the command line asks the same questions.
 mod answer;
 mod by_agent;
@@ -13,6 +15,7 @@ mod of_issue;
 mod of_runtime;
 mod of_task;
 mod of_workspace;
+mod reading;
 pub mod summary;
 
 pub use answer::{Answer, Source, Subject};
@@ -23,6 +26,7 @@ pub use of_issue::issue_usage;
 pub use of_runtime::{DayUsage, runtime_usage};
 pub use of_task::{ModelUsage, task_usage};
 pub use of_workspace::{RuntimeDayUsage, workspace_usage};
+pub use reading::Reading;
 
 /// Why a question could not be answered.
 #[derive(Debug, thiserror::Error)]

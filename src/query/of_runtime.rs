@@ -1,13 +1,12 @@
 //! Usage of a runtime, by UTC day, provider and model.
-use super::answer::{Item, head};
-use super::{Answer, Measures, Source};
-use crate::db::snapshot::in_snapshot;
+use super::answer::{Item, ask, head};
+use super::{Answer, Measures, Reading, Source};
+use crate::db::pool::PgPool;
 use crate::entity::Runtime;
 use crate::model::range::Range;
 use jiff::civil::Date;
 use jiff_sqlx::ToSqlx;
 use serde::Serialize;
-use sqlx::PgPool;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
@@ -39,20 +38,22 @@ impl Item for DayUsage {
 /// What the runtime used, the newest day first; days without usage have no item.
 pub async fn runtime_usage(
     pool: &PgPool,
+    reading: Reading,
     viewer: Option<Uuid>,
     id: Uuid,
     range: &Range,
 ) -> Result<Option<Answer<DayUsage>>, super::Error> {
-    let answer = in_snapshot(pool, |mut snapshot| async move {
-        let Some(head) = head::<Runtime>(&mut snapshot, viewer, id).await? else { return Ok(None) };
-        let items = sqlx::query_as(include_str!("of_runtime.sql"))
+    let answer = ask(pool, |mut snapshot, source| async move {
+        let Some(head) = head::<Runtime>(&mut snapshot, &source, viewer, id).await? else { return Ok(None) };
+        let reading = reading.settled(&mut snapshot, Source::Daily).await?;
+        let items = sqlx::query_as(reading.sql(&source, include_str!("of_runtime.sql"), Source::Daily))
             .bind(id)
             .bind(range.from.to_sqlx())
             .bind(range.to.to_sqlx())
             .bind(viewer)
             .fetch_all(&mut *snapshot)
             .await?;
-        Ok(Some(head.answer::<Runtime, _>(id, Source::Daily, Some(range), items)))
+        Ok(Some(head.answer::<Runtime, _>(id, reading.source(Source::Daily), Some(range), items)))
     });
     Ok(answer.await?)
 }

@@ -1,10 +1,9 @@
 //! Usage of a task, by provider and model.
-use super::answer::{Item, head};
+use super::answer::{Item, ask, complete_from, head};
 use super::{Answer, Measures, Source};
-use crate::db::snapshot::in_snapshot;
+use crate::db::pool::PgPool;
 use crate::entity::Task;
 use serde::Serialize;
-use sqlx::PgPool;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
@@ -29,12 +28,13 @@ impl Item for ModelUsage {
     }
 }
 
-/// What the task ever used.
+/// What the task used, as far back as usage is known by its task.
 pub async fn task_usage(pool: &PgPool, viewer: Option<Uuid>, id: Uuid) -> Result<Option<Answer<ModelUsage>>, super::Error> {
-    let answer = in_snapshot(pool, |mut snapshot| async move {
-        let Some(head) = head::<Task>(&mut snapshot, viewer, id).await? else { return Ok(None) };
+    let answer = ask(pool, |mut snapshot, source| async move {
+        let Some(head) = head::<Task>(&mut snapshot, &source, viewer, id).await? else { return Ok(None) };
         let items = sqlx::query_as(include_str!("of_task.sql")).bind(id).bind(viewer).fetch_all(&mut *snapshot).await?;
-        Ok(Some(head.answer::<Task, _>(id, Source::Raw, None, items)))
+        let complete_from = complete_from(&mut snapshot).await?;
+        Ok(Some(Answer { complete_from, ..head.answer::<Task, _>(id, Source::Raw, None, items) }))
     });
     Ok(answer.await?)
 }

@@ -1,13 +1,12 @@
 //! Usage of a workspace, by UTC day and runtime.
-use super::answer::{Item, head};
-use super::{Answer, Measures, Source};
-use crate::db::snapshot::in_snapshot;
+use super::answer::{Item, ask, head};
+use super::{Answer, Measures, Reading, Source};
+use crate::db::pool::PgPool;
 use crate::entity::Workspace;
 use crate::model::range::Range;
 use jiff::civil::Date;
 use jiff_sqlx::ToSqlx;
 use serde::Serialize;
-use sqlx::PgPool;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
@@ -41,22 +40,25 @@ impl Item for RuntimeDayUsage {
 /// What the workspace used, the newest day first; days without usage have no item.
 pub async fn workspace_usage(
     pool: &PgPool,
+    reading: Reading,
     viewer: Option<Uuid>,
     id: Uuid,
     range: &Range,
 ) -> Result<Option<Answer<RuntimeDayUsage>>, super::Error> {
-    let answer = in_snapshot(pool, |mut snapshot| async move {
-        let Some(head) = head::<Workspace>(&mut snapshot, viewer, id).await? else { return Ok(None) };
-        let mut items: Vec<RuntimeDayUsage> = sqlx::query_as(include_str!("of_workspace.sql"))
-            .bind(id)
-            .bind(range.from.to_sqlx())
-            .bind(range.to.to_sqlx())
-            .fetch_all(&mut *snapshot)
-            .await?;
+    let answer = ask(pool, |mut snapshot, source| async move {
+        let Some(head) = head::<Workspace>(&mut snapshot, &source, viewer, id).await? else { return Ok(None) };
+        let reading = reading.settled(&mut snapshot, Source::Daily).await?;
+        let mut items: Vec<RuntimeDayUsage> =
+            sqlx::query_as(reading.sql(&source, include_str!("of_workspace.sql"), Source::Daily))
+                .bind(id)
+                .bind(range.from.to_sqlx())
+                .bind(range.to.to_sqlx())
+                .fetch_all(&mut *snapshot)
+                .await?;
         for item in &mut items {
             item.unattributed = item.runtime_id.is_none();
         }
-        Ok(Some(head.answer::<Workspace, _>(id, Source::Daily, Some(range), items)))
+        Ok(Some(head.answer::<Workspace, _>(id, reading.source(Source::Daily), Some(range), items)))
     });
     Ok(answer.await?)
 }

@@ -1,12 +1,12 @@
 //! Usage of everything, or of one workspace or runtime, by whichever dimensions are asked for: what the command line shows.
-use super::{Measures, Source};
-use crate::db::snapshot::in_snapshot;
+use super::answer::ask;
+use super::{Measures, Reading, Source};
+use crate::db::pool::PgPool;
 use crate::model::instant::Instant;
 use crate::model::range::Range;
 use jiff::civil::Date;
 use jiff_sqlx::ToSqlx;
 use serde::Serialize;
-use sqlx::PgPool;
 use std::collections::BTreeSet;
 use uuid::Uuid;
 
@@ -102,21 +102,22 @@ impl From<OptionalDate> for Option<Date> {
     }
 }
 
-/// Answers from the daily now-view. A runtime or workspace that does not exist used nothing: look it up first.
-pub async fn summary(pool: &PgPool, question: &Question) -> Result<Summary, sqlx::Error> {
-    in_snapshot(pool, |mut snapshot| async move {
+/// Answers from the daily now-view, or from raw. A runtime or workspace that does not exist used nothing: look it up first.
+pub async fn summary(pool: &PgPool, reading: Reading, question: &Question) -> Result<Summary, sqlx::Error> {
+    ask(pool, |mut snapshot, source| async move {
         let as_of = sqlx::query_scalar("select statement_timestamp()").fetch_one(&mut *snapshot).await?;
-        let mut query = sqlx::query_as(include_str!("summary.sql"))
+        let reading = reading.settled(&mut snapshot, Source::Daily).await?;
+        let mut query = sqlx::query_as(reading.sql(&source, include_str!("summary.sql"), Source::Daily))
+            .bind(question.workspace)
             .bind(question.range.from.to_sqlx())
             .bind(question.range.to.to_sqlx())
-            .bind(question.workspace)
             .bind(question.runtime);
         for dimension in Dimension::ALL {
             query = query.bind(question.by.contains(&dimension));
         }
         let items: Vec<Item> = query.fetch_all(&mut *snapshot).await?;
         let total = items.iter().fold(Measures::default(), |total, item| total + item.usage);
-        Ok(Summary { source: Source::Daily, exact: true, as_of, range: question.range.clone(), items, total })
+        Ok(Summary { source: reading.source(Source::Daily), exact: true, as_of, range: question.range.clone(), items, total })
     })
     .await
 }

@@ -1,4 +1,4 @@
--- $1 first day, $2 last day, $3 workspace or null, $4 runtime or null, $5 to $9 which dimensions to tell apart;
+-- $1 workspace or null, $2 first day, $3 last day, $4 runtime or null, $5 to $9 which dimensions to tell apart;
 -- one that is not asked for is null in every row.
 with
   usage as (
@@ -21,13 +21,13 @@ with
       sum(u.uncosted_cache_write_1h_tokens)::text as uncosted_cache_write_1h_tokens,
       sum(u.event_count)::text as event_count
     from tallybook.task_usage_daily_now u
-    where u.bucket_date between $1 and $2
-      and ($3::uuid is null or u.workspace_id = $3)
+    where u.bucket_date between $2 and $3
+      and ($1::uuid is null or u.workspace_id = $1)
       and ($4::uuid is null or u.runtime_id = $4)
     group by 1, 2, 3, 4, 5)
 select usage.*, workspace.name as workspace_name, runtime.name as runtime_name
 from usage
 -- names are for people: usage stays when they are gone
-left join public.workspace on workspace.id = usage.workspace_id
+left join public.workspace workspace on workspace.id = usage.workspace_id
 left join public.agent_runtime runtime on runtime.id = usage.runtime_id
 order by date desc, workspace_name, workspace_id, runtime_name, runtime_id, provider, model

@@ -2,9 +2,9 @@
 //!
 //! Owns `tallybook.drift`. Written by whoever compared a slice, with what it found there; never the reason for a repair by itself.
 use super::verify::{DayRange, DriftedDay};
+use crate::db::pool::PgPool;
 use jiff::Timestamp;
 use jiff_sqlx::{Date as SqlDate, Timestamp as SqlTimestamp, ToSqlx};
-use sqlx::PgPool;
 
 /// What is known of one rollup.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
@@ -20,7 +20,7 @@ pub struct KnownDrift {
 }
 
 /// Notes which days of `slice` differ in a rollup, and that the others do not. Returns those that were not known.
-pub(super) async fn record(
+pub(crate) async fn record(
     pool: &PgPool,
     rollup: &str,
     slice: DayRange,

@@ -5,6 +5,7 @@
 pub mod backfill;
 pub mod drift;
 pub mod fold;
+pub mod problems;
 pub mod repair;
 pub mod status;
 pub mod verifier;

@@ -3,9 +3,11 @@
 //! Each day of each rollup is one transaction: repair can be stopped at any point and is finished by running it again. It rebuilds
 //! nothing while capture is not intact: what it rebuilt would drift again.
 use super::drift;
-use super::verify::{self, DayRange, Scope};
+use super::verify::{self, DayRange, DriftedDay, Scope};
+use crate::audit::{self, Action, Actor, Event};
+use crate::db::pool::PgPool;
 use jiff::civil::Date;
-use sqlx::PgPool;
+use serde_json::json;
 
 /// What was found, done, and left.
 #[derive(Clone, Debug, serde::Serialize)]
@@ -46,12 +48,12 @@ pub enum Error {
     Database(#[from] sqlx::Error),
 }
 
-/// Verifies all history, rebuilds what differs, and compares that again.
+/// Verifies all history, rebuilds what differs, and compares that again, in the name of the service.
 pub async fn repair(pool: &PgPool) -> Result<Report, Error> {
     require_capture(pool).await?;
     let plan = verify::plan(pool, &Scope::default()).await?;
     let before = verify::check(pool, &plan, |_| {}).await?;
-    rebuild(pool, before, |_| {}).await
+    rebuild(pool, &Actor::service(), before, |_| {}).await
 }
 
 /// Fails where changes are not captured.
@@ -61,7 +63,12 @@ pub async fn require_capture(pool: &PgPool) -> Result<(), Error> {
 }
 
 /// Rebuilds what differs in the report `before`, compares that again, and tells `on_day` of each day of a rollup.
-pub async fn rebuild(pool: &PgPool, before: verify::Report, mut on_day: impl FnMut(&Rebuilt)) -> Result<Report, Error> {
+pub async fn rebuild(
+    pool: &PgPool,
+    by: &Actor,
+    before: verify::Report,
+    mut on_day: impl FnMut(&Rebuilt),
+) -> Result<Report, Error> {
     let days = before.drifted_days();
     if days.is_empty() {
         return Ok(Report { days, rows_written: 0, rebuilt: Vec::new(), after: before.clone(), before });
@@ -70,8 +77,7 @@ pub async fn rebuild(pool: &PgPool, before: verify::Report, mut on_day: impl FnM
     for day in days.iter().rev() {
         for rollup in &before.rollups {
             if let Some(drifted) = rollup.drifted_days.iter().find(|drifted| drifted.day == *day) {
-                let rows_written = rebuild_day(pool, &rollup.name, *day).await?;
-                let done = Rebuilt { rollup: rollup.name.clone(), day: *day, keys: drifted.keys, rows_written };
+                let done = rebuild_day(pool, by, &rollup.name, drifted).await?;
                 on_day(&done);
                 rebuilt.push(done);
             }
@@ -88,12 +94,25 @@ pub async fn rebuild(pool: &PgPool, before: verify::Report, mut on_day: impl FnM
     Ok(Report { days, rows_written: rebuilt.iter().map(|done| done.rows_written).sum(), rebuilt, before, after })
 }
 
-async fn rebuild_day(pool: &PgPool, rollup: &str, day: Date) -> Result<i64, sqlx::Error> {
+/// Rebuilds a day, and notes who did: in this order, since rollups are written in transactions that have written nothing else.
+#[tracing::instrument(
+    target = "tallybook::trace", level = "trace", name = "transaction", skip_all, err(level = "trace"),
+    fields(otel.name = "rebuild day", otel.kind = "client", db.system.name = "postgresql")
+)]
+async fn rebuild_day(pool: &PgPool, by: &Actor, rollup: &str, drifted: &DriftedDay) -> Result<Rebuilt, sqlx::Error> {
+    let DriftedDay { day, keys } = *drifted;
     let range = DayRange::day(day);
-    sqlx::query_scalar(include_str!("rebuild_day.sql"))
+    let mut transaction = pool.begin().await?;
+    let rows_written = sqlx::query_scalar(include_str!("rebuild_day.sql"))
         .bind(rollup)
         .bind(range.since_sql())
         .bind(range.until_sql())
-        .fetch_one(pool)
-        .await
+        .fetch_one(&mut *transaction)
+        .await?;
+    let done = Rebuilt { rollup: rollup.to_owned(), day, keys, rows_written };
+    let details = json!({ "day": day, "keys": keys, "rows_written": rows_written });
+    let event = Event { action: Action::Repair, workspace: None, target: rollup.to_owned(), details };
+    audit::record(&mut transaction, by, &event).await?;
+    transaction.commit().await?;
+    Ok(done)
 }

@@ -6,9 +6,10 @@
 //! away is waited for.
 use super::drift;
 use super::verify::{self, DayRange};
+use crate::adopt;
+use crate::db::pool::PgPool;
 use jiff::Timestamp;
 use jiff_sqlx::{Date as SqlDate, Timestamp as SqlTimestamp, ToSqlx};
-use sqlx::PgPool;
 use std::time::{Duration, Instant};
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info};
@@ -71,6 +72,8 @@ pub async fn run(pool: PgPool, cancel: CancellationToken, observer: impl Observe
 
 /// Compares one slice if one is due; tells whether one was.
 async fn step(pool: &PgPool, observer: &impl Observer) -> Result<bool, sqlx::Error> {
+    // First what may have changed unseen: it makes everything due.
+    adopt::follow(pool).await?;
     let Some(turn) = claim(pool, SLICE_ROWS).await? else { return Ok(false) };
     let compared = compare(pool, turn, observer).await;
     if compared.is_err() {
@@ -80,6 +83,9 @@ async fn step(pool: &PgPool, observer: &impl Observer) -> Result<bool, sqlx::Err
     compared.map(|()| true)
 }
 
+#[tracing::instrument(
+    target = "tallybook::trace", level = "trace", name = "slice", skip_all, err(level = "trace"), fields(otel.name = "verify slice")
+)]
 async fn compare(pool: &PgPool, turn: Turn, observer: &impl Observer) -> Result<(), sqlx::Error> {
     let began = Instant::now();
     let compared = verify::compare(pool, turn.slice).await?;
@@ -103,6 +109,10 @@ async fn compare(pool: &PgPool, turn: Turn, observer: &impl Observer) -> Result<
 }
 
 /// Takes on the slice that is due, so that no other instance does; none when none is.
+#[tracing::instrument(
+    target = "tallybook::trace", level = "trace", name = "transaction", skip_all, err(level = "trace"),
+    fields(otel.name = "claim slice", otel.kind = "client", db.system.name = "postgresql")
+)]
 async fn claim(pool: &PgPool, slice_rows: i64) -> Result<Option<Turn>, sqlx::Error> {
     let claimed: Option<(bool, Option<SqlDate>, Option<SqlDate>, SqlTimestamp)> =
         sqlx::query_as(include_str!("verifier_claim.sql")).bind(slice_rows).fetch_optional(pool).await?;
@@ -129,6 +139,7 @@ async fn finish(pool: &PgPool, turn: Turn, pause: Duration) -> Result<(), sqlx::
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::db::session::Session;
     use crate::rollup::status::{self, Verification};
     use crate::rollup::{fold, repair};
     use crate::testing::{self, TestDatabase};
@@ -166,7 +177,7 @@ mod tests {
     }
 
     async fn state(db: &TestDatabase) -> Verification {
-        status::verification(&mut db.connect().await).await.unwrap()
+        status::verification(&mut Session::from(&mut db.connect().await)).await.unwrap()
     }
 
     /// Lets the pause pass.
@@ -251,6 +262,8 @@ mod tests {
         }
         let drifted_turns = heard.0.lock().unwrap().iter().filter(|(_, drifted)| *drifted > 0).count();
         assert_eq!(drifted_turns, 2);
+        let told = heard.0.lock().unwrap().iter().fold((0, 0), |sum, turn| (sum.0.max(turn.0), sum.1 + turn.1));
+        assert_eq!(told, (2, 2), "a day has one key in each rollup, and those that differ are counted once");
         let known = state(&db).await.drift;
         assert_eq!(known.len(), 1);
         assert_eq!((known[0].rollup.as_str(), known[0].keys, known[0].days), ("task_usage_daily", 2, 2));

@@ -2,8 +2,9 @@
 //!
 //! Exactness never depends on it. Any number of instances may run beside each other and beside other schedulers: whoever comes
 //! second leaves at once. A database that goes away is waited for.
-use super::{backfill, fold};
-use sqlx::PgPool;
+use super::backfill::Background;
+use super::fold::{self, Tick};
+use crate::db::pool::PgPool;
 use std::time::{Duration, Instant};
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
@@ -14,33 +15,38 @@ const PAUSE_IDLE: Duration = Duration::from_secs(1);
 const PAUSE_BUSY: Duration = Duration::from_millis(250);
 /// Longest pause after ticks that failed.
 const PAUSE_FAILED_MAX: Duration = Duration::from_secs(15);
-/// Share of the time that ticks may take: a slow fold (say, beside an old snapshot) makes the loop fold less often.
-const DUTY_DIVISOR: u32 = 4;
-/// Raw rows that a slice of automatic backfill reads.
+/// How much longer than a tick the loop rests after it: a slow fold (say, beside an old snapshot) makes it fold less often.
+const REST_FACTOR: u32 = 4;
+/// But no longer than this: while reports come in, a long rest makes the next tick still longer.
+const REST_MAX: Duration = Duration::from_secs(5);
+/// Raw rows that a slice of automatic backfill reads: few, so that ticks come in between.
 const SLICE_ROWS: i64 = 50_000;
 
 /// What the loop tells of each tick.
 pub trait Observer: Send + Sync {
     /// A tick that touched `rows` rollup rows.
     fn folded(&self, rows: i64, duration: Duration);
-    /// A tick that failed.
+    /// A tick that somebody else was in the way of.
+    fn contended(&self);
+    /// A slice of history was covered with `rows` rollup rows.
+    fn covered(&self, rows: i64, duration: Duration);
+    /// A tick, or a slice, that failed.
     fn failed(&self);
 }
 
-/// Folds until `cancel` is called.
-pub async fn run(pool: PgPool, cancel: CancellationToken, observer: impl Observer) {
+/// Folds, and covers history where `backfills` says so, until `cancel` is called.
+pub async fn run(pool: PgPool, cancel: CancellationToken, observer: impl Observer, backfills: bool) {
     let mut failures = 0_u32;
-    let mut covered = false;
+    let mut background = backfills.then(Background::default);
     loop {
         let began = Instant::now();
-        let pause = match step(&pool, &mut covered).await {
+        let pause = match step(&pool, background.as_mut(), &observer).await {
             Ok(rows) => {
                 if failures > 0 {
                     info!(fold.failures = failures, "folding again");
                     failures = 0;
                 }
-                observer.folded(rows, began.elapsed());
-                (if rows > 0 { PAUSE_BUSY } else { PAUSE_IDLE }).max(began.elapsed() * DUTY_DIVISOR)
+                rest(rows, began.elapsed())
             }
             Err(error) => {
                 failures = failures.saturating_add(1);
@@ -56,15 +62,27 @@ pub async fn run(pool: PgPool, cancel: CancellationToken, observer: impl Observe
     }
 }
 
-/// One tick and, as long as history is not wholly covered, one slice of backfill.
-async fn step(pool: &PgPool, covered: &mut bool) -> Result<i64, sqlx::Error> {
-    let mut rows = fold::tick(pool).await?;
-    if !*covered {
-        if let Some(slice) = backfill::slice(pool, SLICE_ROWS).await? {
+/// How long the loop rests after a step that took so long and touched so many rows.
+fn rest(rows: i64, step: Duration) -> Duration {
+    (if rows > 0 { PAUSE_BUSY } else { PAUSE_IDLE }).max((step * REST_FACTOR).min(REST_MAX))
+}
+
+/// One tick and, where history is not wholly covered and nobody else covers it, one slice of backfill.
+async fn step(pool: &PgPool, background: Option<&mut Background>, observer: &impl Observer) -> Result<i64, sqlx::Error> {
+    let began = Instant::now();
+    let mut rows = 0;
+    match fold::attempt(pool).await? {
+        Tick::Folded(folded) => {
+            rows = folded;
+            observer.folded(folded, began.elapsed());
+        }
+        Tick::Contended => observer.contended(),
+    }
+    if let Some(background) = background {
+        let began = Instant::now();
+        if let Some(slice) = background.step(pool, SLICE_ROWS).await? {
             rows += slice.rows_written;
-        } else {
-            backfill::settle(pool).await?;
-            *covered = true;
+            observer.covered(slice.rows_written, began.elapsed());
         }
     }
     Ok(rows)
@@ -79,5 +97,19 @@ async fn report(pool: &PgPool, failure: &sqlx::Error, failures: u32) {
         && failures == 1
     {
         warn!(%error, "could not record the failure");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_slow_step_is_rested_from_and_never_for_long() {
+        assert_eq!(rest(0, Duration::from_millis(1)), PAUSE_IDLE);
+        assert_eq!(rest(7, Duration::from_millis(1)), PAUSE_BUSY);
+        assert_eq!(rest(7, Duration::from_secs(1)), Duration::from_secs(4));
+        assert_eq!(rest(7, Duration::from_mins(1)), REST_MAX);
+        assert_eq!(rest(0, Duration::from_mins(1)), REST_MAX);
     }
 }

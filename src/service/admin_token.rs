@@ -1,7 +1,8 @@
 //! The private instance's admin token: a file beside the database that only its owner can read.
 use crate::access::{self, Scope};
+use crate::audit::Actor;
 use crate::clock::Clock;
-use sqlx::PgPool;
+use crate::db::pool::PgPool;
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
@@ -45,10 +46,10 @@ pub async fn ensure(pool: &PgPool, clock: &Clock, path: &Path) -> Result<(), Err
         return Ok(());
     }
     for record in access::list(pool).await?.into_iter().filter(|r| r.name == NAME && r.revoked_at.is_none()) {
-        access::revoke(pool, clock, record.id).await?;
+        access::revoke(pool, clock, &Actor::service(), record.id).await?;
     }
     let new = access::New { name: NAME.to_owned(), workspace: None, scopes: vec![Scope::Admin], expires_at: None };
-    let (secret, _) = access::create(pool, clock, new).await?;
+    let (secret, _) = access::create(pool, clock, &Actor::service(), new).await?;
     write(path, secret.reveal()).map_err(failed("written"))
 }
 

@@ -6,11 +6,10 @@ use super::{Error, Settings, admin_token};
 use crate::access;
 use crate::config::Place;
 use crate::db::database::{self, blocking};
+use crate::db::pool::PgPool;
 use crate::db::{error, schema};
 use crate::embedded::{self, PrivatePostgres};
-use sqlx::PgPool;
 use sqlx::migrate::MigrateError;
-use sqlx::postgres::PgConnectOptions;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -27,13 +26,12 @@ const PRIVATE_TRIES_MAX: u32 = 30;
 /// Prepares the database; tells whether it is away, and where the private one's token is.
 pub(super) async fn first(
     settings: &Settings,
-    options: &PgConnectOptions,
     pool: &PgPool,
     private: Option<&Arc<PrivatePostgres>>,
 ) -> Result<(bool, Option<PathBuf>), Error> {
     let mut tries = 0;
     loop {
-        let error = match meet(settings, options, pool, private).await {
+        let error = match meet(settings, pool, private).await {
             Ok(token_path) => return Ok((false, token_path)),
             Err(error) => error,
         };
@@ -56,15 +54,10 @@ pub(super) async fn first(
 }
 
 /// Prepares a database that was away as soon as it answers. Fails only on what waiting cannot mend.
-pub(super) async fn wait(
-    place: &Place,
-    options: &PgConnectOptions,
-    pool: &PgPool,
-    stop: &CancellationToken,
-) -> Result<(), Error> {
+pub(super) async fn wait(place: &Place, pool: &PgPool, stop: &CancellationToken) -> Result<(), Error> {
     let mut tries: u32 = 0;
     while stop.run_until_cancelled(sleep(RETRY_EVERY)).await.is_some() {
-        match prepare(place, options, pool).await {
+        match prepare(place, pool).await {
             Ok(()) => {
                 tracing::info!("{place} answers");
                 return Ok(());
@@ -82,13 +75,8 @@ pub(super) async fn wait(
 }
 
 /// Prepares the database, and the private one's token.
-async fn meet(
-    settings: &Settings,
-    options: &PgConnectOptions,
-    pool: &PgPool,
-    private: Option<&Arc<PrivatePostgres>>,
-) -> Result<Option<PathBuf>, Error> {
-    prepare(&settings.database, options, pool).await?;
+async fn meet(settings: &Settings, pool: &PgPool, private: Option<&Arc<PrivatePostgres>>) -> Result<Option<PathBuf>, Error> {
+    prepare(&settings.database, pool).await?;
     let Some(private) = private else { return Ok(None) };
     let path = embedded::admin_token_path(private.data_dir());
     admin_token::ensure(pool, &settings.clock, &path).await?;
@@ -96,8 +84,8 @@ async fn meet(
 }
 
 /// Connects and brings the schema up to date.
-async fn prepare(place: &Place, options: &PgConnectOptions, pool: &PgPool) -> Result<(), Error> {
-    database::knock(place, options.clone()).await?;
+async fn prepare(place: &Place, pool: &PgPool) -> Result<(), Error> {
+    database::knock(place, pool).await?;
     let ensured = schema::ensure(pool).await;
     ensured.map_err(|source| database::Error::Schema { place: place.to_string(), source }.into())
 }

@@ -10,13 +10,15 @@ use crate::clock::Clock;
 use crate::config::Place;
 use crate::db::database::{self, blocking};
 use crate::db::pool;
+use crate::db::pool::PgPool;
 use crate::embedded::{self, PrivatePostgres};
 use crate::http;
+use crate::http::rate::{RateLimits, Rates};
+use crate::http::tls::{self, Tls};
 use crate::ingest::{Ingest, Limits};
+use crate::query::Reading;
 use crate::rollup::{verifier, worker};
 use crate::telemetry::metrics::Metrics;
-use sqlx::PgPool;
-use sqlx::postgres::PgConnectOptions;
 use std::io;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -40,10 +42,18 @@ pub struct Settings {
     pub database: Place,
     /// Where to listen; port 0 takes a free one.
     pub listen: SocketAddr,
-    /// A proxy in front ends TLS: other addresses than loopback may be listened on.
+    /// The certificate, for TLS; none for plain HTTP.
+    pub tls: Option<tls::Files>,
+    /// A proxy in front ends TLS: other addresses than loopback may be listened on in plain HTTP.
     pub behind_proxy: bool,
+    /// What each token may ask for in a second.
+    pub rates: Rates,
     /// Database connections that requests and the loop share.
     pub connections_max: u32,
+    /// Whether history that is not covered is covered in the background.
+    pub backfills: bool,
+    /// Where sums are read.
+    pub reading: Reading,
     /// The time.
     pub clock: Clock,
 }
@@ -54,7 +64,17 @@ impl Settings {
 
     /// The usual settings on `database`.
     pub fn new(database: Place, listen: SocketAddr) -> Self {
-        Self { database, listen, behind_proxy: false, connections_max: Self::CONNECTIONS_MAX, clock: Clock::system() }
+        Self {
+            database,
+            listen,
+            tls: None,
+            behind_proxy: false,
+            rates: Rates::default(),
+            connections_max: Self::CONNECTIONS_MAX,
+            backfills: true,
+            reading: Reading::default(),
+            clock: Clock::system(),
+        }
     }
 }
 
@@ -63,7 +83,7 @@ impl Settings {
 pub enum Error {
     /// Plain HTTP would cross a network.
     #[error(
-        "will not listen on {0}: tokens would cross the network unencrypted; listen on 127.0.0.1, or put a proxy that ends TLS in front and say --behind-proxy"
+        "will not listen on {0}: tokens would cross the network unencrypted; listen on 127.0.0.1, give a certificate (--tls-cert and --tls-key), or put a proxy that ends TLS in front and say --behind-proxy"
     )]
     Exposed(SocketAddr),
     /// The address cannot be had.
@@ -83,6 +103,9 @@ pub enum Error {
     /// No admin token could be made or kept.
     #[error(transparent)]
     AdminToken(#[from] admin_token::Error),
+    /// The certificate cannot be used.
+    #[error(transparent)]
+    Tls(#[from] tls::Error),
     /// Requests are not answered any more.
     #[error("the HTTP server ended: {0}")]
     Http(io::Error),
@@ -100,6 +123,8 @@ fn reason(error: &io::Error) -> String {
 pub struct Service {
     /// Where it listens.
     pub address: SocketAddr,
+    /// Its certificate; none in plain HTTP.
+    pub tls: Option<Tls>,
     /// Its database.
     pub pool: PgPool,
     /// The private instance's admin token, a file that only its owner can read.
@@ -116,32 +141,38 @@ pub struct Service {
 impl Service {
     /// Starts everything, and returns when requests are answered.
     pub async fn start(settings: Settings) -> Result<Self, Error> {
-        if !settings.listen.ip().is_loopback() && !settings.behind_proxy {
+        if !settings.listen.ip().is_loopback() && !settings.behind_proxy && settings.tls.is_none() {
             return Err(Error::Exposed(settings.listen));
         }
+        let tls = match &settings.tls {
+            Some(files) => Some(Tls::load(files.clone()).await?),
+            None => None,
+        };
         let unheard = |error| Error::Listen { address: settings.listen, error };
         let listener = TcpListener::bind(settings.listen).await.map_err(unheard)?;
         let address = listener.local_addr().map_err(unheard)?;
         match &settings.database {
-            Place::Url(options) => Self::on(&settings, (**options).clone(), listener, address, None).await,
+            Place::Url(url) => {
+                let pool = pool::lazy(url.options.clone(), url.direct.clone(), settings.connections_max);
+                Self::on(&settings, pool, (listener, address), tls, None).await
+            }
             Place::Private(dir) => {
                 let dir = dir.clone();
                 let private = Arc::new(blocking(move || PrivatePostgres::serve(&dir)).await?);
-                let options = private.connect_options();
-                Self::on(&settings, options, listener, address, Some(private)).await
+                let pool = pool::lazy(private.connect_options(), None, settings.connections_max);
+                Self::on(&settings, pool, (listener, address), tls, Some(private)).await
             }
         }
     }
 
     async fn on(
         settings: &Settings,
-        options: PgConnectOptions,
-        listener: TcpListener,
-        address: SocketAddr,
+        pool: PgPool,
+        (listener, address): (TcpListener, SocketAddr),
+        tls: Option<Tls>,
         private: Option<Arc<PrivatePostgres>>,
     ) -> Result<Self, Error> {
-        let pool = pool::lazy(options.clone(), settings.connections_max);
-        let (away, token_path) = match contact::first(settings, &options, &pool, private.as_ref()).await {
+        let (away, token_path) = match contact::first(settings, &pool, private.as_ref()).await {
             Ok(found) => found,
             Err(error) => {
                 if let Some(private) = private {
@@ -153,6 +184,7 @@ impl Service {
         let (failed, failures) = mpsc::channel(2);
         let service = Self {
             address,
+            tls: tls.clone(),
             pool: pool.clone(),
             token_path,
             http_stop: CancellationToken::new(),
@@ -170,20 +202,28 @@ impl Service {
         let metrics = Arc::new(Metrics::new());
         let ingest =
             Ingest::observed(pool.clone(), settings.clock.clone(), &service.requests, Limits::default(), Arc::clone(&metrics));
-        let app = http::App::new(pool.clone(), settings.clock.clone(), ingest, Arc::clone(&metrics));
+        let app = http::App {
+            reading: settings.reading,
+            rates: RateLimits::new(settings.rates, &settings.clock),
+            ..http::App::new(pool.clone(), settings.clock.clone(), ingest, Arc::clone(&metrics))
+        };
+        if let Some(tls) = tls.clone() {
+            let stop = service.http_stop.clone();
+            service.background.spawn(async move { tls.keep_fresh(&stop).await });
+        }
         let (stop, told) = (service.http_stop.clone(), failed.clone());
         service.requests.spawn(async move {
-            if let Err(error) = http::server::serve(listener, app, stop).await {
+            if let Err(error) = http::server::serve(listener, app, tls, stop).await {
                 tell(&told, Error::Http(error));
             }
         });
-        let (stop, place) = (service.loop_stop.clone(), settings.database.clone());
+        let (stop, place, backfills) = (service.loop_stop.clone(), settings.database.clone(), settings.backfills);
         service.background.spawn(async move {
-            let waited = if away { contact::wait(&place, &options, &pool, &stop).await } else { Ok(()) };
+            let waited = if away { contact::wait(&place, &pool, &stop).await } else { Ok(()) };
             match waited {
                 Ok(()) => {
                     let verifying = verifier::run(pool.clone(), stop.clone(), Arc::clone(&metrics));
-                    tokio::join!(worker::run(pool, stop, metrics), verifying);
+                    tokio::join!(worker::run(pool, stop, metrics, backfills), verifying);
                 }
                 Err(error) => tell(&failed, error),
             }

@@ -1,7 +1,9 @@
-//! Structured logs on standard error.
-use std::io::{IsTerminal, stderr};
-use tracing_subscriber::EnvFilter;
+//! Structured logs: a message that reads alone, and dotted fields with their units, for people or as JSON.
+use tracing::Subscriber;
 use tracing_subscriber::filter::ParseError;
+use tracing_subscriber::fmt::{self, MakeWriter};
+use tracing_subscriber::registry::LookupSpan;
+use tracing_subscriber::{EnvFilter, Layer};
 
 /// The shape of a log line.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
@@ -31,15 +33,19 @@ pub enum Error {
     Twice,
 }
 
-/// Begins to log what `level` lets through: a level, or directives such as `info,tallybook::http=debug`.
-pub fn init(format: Format, level: &str) -> Result<(), Error> {
+/// Lines to `writer` of what `level` lets through: a level, or directives such as `info,tallybook::http=debug`.
+pub(super) fn layer<S, W>(format: Format, level: &str, writer: W, is_coloured: bool) -> Result<impl Layer<S>, Error>
+where
+    S: Subscriber + for<'a> LookupSpan<'a> + Send + Sync,
+    W: for<'a> MakeWriter<'a> + Send + Sync + 'static,
+{
     let filter = EnvFilter::try_new(level).map_err(|source| Error::Level { level: level.to_owned(), source })?;
-    let lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(stderr).with_ansi(stderr().is_terminal());
-    match format {
-        Format::Text => lines.try_init(),
-        Format::Json => lines.json().flatten_event(true).try_init(),
-    }
-    .map_err(|_| Error::Twice)
+    let lines = fmt::layer().with_writer(writer).with_ansi(is_coloured);
+    let lines: Box<dyn Layer<S> + Send + Sync> = match format {
+        Format::Text => Box::new(lines),
+        Format::Json => Box::new(lines.json().flatten_event(true).with_span_list(false)),
+    };
+    Ok(lines.with_filter(filter))
 }
 
 #[cfg(test)]
@@ -48,7 +54,7 @@ mod tests {
 
     #[test]
     fn a_wrong_level_is_refused_by_name() {
-        let error = init(Format::Text, "tallybook=loud").unwrap_err().to_string();
+        let error = crate::telemetry::init(Format::Text, "tallybook=loud").unwrap_err().to_string();
         assert!(error.starts_with("\"tallybook=loud\" is no log level"), "{error}");
     }
 }

@@ -2,8 +2,14 @@
 //!
 //! `make test` starts a throwaway cluster and names it in `TALLYBOOK_TEST_DATABASE_URL`; any server on
 //! which that URL's user may create databases will do.
+#[cfg(test)]
+pub(crate) mod hostile;
+pub mod results;
+
+use crate::adopt;
 use crate::db::migrate;
-use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
+use crate::db::pool::PgPool;
+use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection};
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -71,6 +77,19 @@ pub async fn empty_database() -> TestDatabase {
     empty_database_with("").await
 }
 
+/// A database whose source tables somebody else has made, with Tallybook beside them and one of each thing.
+///
+/// # Panics
+/// When it cannot be made.
+pub async fn adopted_database() -> TestDatabase {
+    let database = empty_database().await;
+    for host in [include_str!("host.sql"), include_str!("host_fleet.sql")] {
+        database.pool.execute(host).await.expect("the host's tables");
+    }
+    adopt::install(&database.pool, None, adopt::Patience::default(), drop).await.expect("Tallybook beside the host's tables");
+    database
+}
+
 /// The same with options of `create database`, such as another locale.
 pub async fn empty_database_with(options: &str) -> TestDatabase {
     create(&format!("template template0 strategy file_copy {options}")).await
@@ -100,7 +119,8 @@ async fn create(clause: &str) -> TestDatabase {
     let pool = PgPoolOptions::new()
         .max_connections(CONNECTIONS_MAX)
         .acquire_timeout(Duration::from_secs(30))
-        .connect_lazy_with(options.clone());
+        .connect_lazy_with(options.clone())
+        .into();
     TestDatabase { pool, options, name }
 }
 
@@ -134,7 +154,7 @@ pub async fn make_template(name: &str, texts: &BTreeMap<i64, String>) {
     {
         server.execute(AssertSqlSafe(statement)).await.expect("the server lets tests create databases");
     }
-    let pool = PgPoolOptions::new().max_connections(1).connect_lazy_with(server_options().database(name));
+    let pool = PgPool::from(PgPoolOptions::new().max_connections(1).connect_lazy_with(server_options().database(name)));
     migrate::up_with(&pool, texts).await.unwrap_or_else(|error| panic!("the migrations of {name} do not apply: {error}"));
     pool.close().await;
     server.execute(AssertSqlSafe(format!("alter database {name} is_template true"))).await.expect("mark the template");

@@ -5,6 +5,8 @@ use tallybook::testing;
 
 const DATA_MODEL: &str = include_str!("../../docs/DATA-MODEL.md");
 const API: &str = include_str!("../../docs/API.md");
+const OPERATIONS: &str = include_str!("../../docs/OPERATIONS.md");
+const SECURITY: &str = include_str!("../../docs/SECURITY.md");
 const TESTING: &str = include_str!("../../docs/TESTING.md");
 
 /// The cells of every table row in `text`, without the header's line of dashes.
@@ -38,7 +40,7 @@ async fn every_relation_has_the_columns_that_are_documented() {
         assert_eq!(documented, columns, "{name}");
         relations += 1;
     }
-    assert_eq!(relations, 6);
+    assert_eq!(relations, 9);
 }
 
 #[tokio::test]
@@ -117,6 +119,53 @@ fn every_error_code_that_is_documented_is_one() {
     }
 }
 
+#[test]
+fn every_alert_is_documented_with_its_query_and_tested() {
+    let rules = include_str!("../../deploy/prometheus/alerts.yml");
+    let tests = include_str!("../../deploy/prometheus/alerts.test.yml");
+    let section = OPERATIONS.split("\n## Alerts\n").nth(1).unwrap().split("\n## ").next().unwrap();
+    let documented: BTreeSet<&str> = section.split("\n### ").skip(1).map(|alert| alert.lines().next().unwrap()).collect();
+    let mut alerts = BTreeSet::new();
+    for rule in rules.split("- alert: ").skip(1) {
+        let name = rule.lines().next().unwrap();
+        let query = rule.split("expr: ").nth(1).unwrap().lines().next().unwrap();
+        let text = section.split(&format!("\n### {name}\n")).nth(1).unwrap_or_else(|| panic!("{name} is not documented"));
+        let text = text.split("\n### ").next().unwrap();
+        assert!(text.contains(&format!("```promql\n{query}\n```")), "the query of {name} is another one than documented");
+        let severity = if rule.contains("severity: critical") { "Critical" } else { "Warning" };
+        let wait = rule
+            .split("\n        for: ")
+            .nth(1)
+            .map_or(String::new(), |wait| format!(", after {}", wait.lines().next().unwrap()));
+        assert!(text.trim_start().starts_with(&format!("{severity}{wait}. ")), "{name}: {text}");
+        assert!(text.contains("**Do:** "), "{name} does not say what to do");
+        assert!(rule.contains(&format!("runbook: docs/OPERATIONS.md#{}\n", name.to_lowercase())), "{name}");
+        assert!(tests.contains(&format!("- alertname: {name}\n")), "no test lets {name} fire");
+        alerts.insert(name);
+    }
+    assert!(alerts.len() > 15);
+    assert_eq!(documented, alerts);
+}
+
+#[test]
+fn every_problem_of_a_status_is_documented() {
+    let source = include_str!("../../src/rollup/problems.rs").split("#[cfg(test)]").next().unwrap();
+    let judged: BTreeSet<(&str, &str)> = ["fault", "warning"]
+        .into_iter()
+        .flat_map(|severity| {
+            let calls = source.split(if severity == "fault" { "Problem::fault(" } else { "Problem::warning(" }).skip(1);
+            calls.filter_map(move |call| Some((call.trim_start().strip_prefix('"')?.split('"').next()?, severity)))
+        })
+        .collect();
+    let section = OPERATIONS.split("\n## Reading `tallybook status`\n").nth(1).unwrap().split("\n## ").next().unwrap();
+    let documented: BTreeSet<(&str, &str)> = rows(section)
+        .filter(|cells| cells.len() == 3 && ["fault", "warning"].contains(&cells[1]))
+        .map(|cells| (quoted(cells[0])[0], cells[1]))
+        .collect();
+    assert!(judged.len() >= 10);
+    assert_eq!(documented, judged);
+}
+
 /// The ids of tests such as `r01_...` in all sources: `R1`.
 fn defects_tested(folder: &Path, found: &mut BTreeSet<String>) {
     for entry in std::fs::read_dir(folder).unwrap() {
@@ -149,4 +198,22 @@ fn every_defect_that_is_documented_has_a_test_and_every_such_test_is_documented(
     }
     assert!(documented.len() > 60);
     assert_eq!(documented, tested);
+}
+
+#[test]
+fn every_action_of_the_audit_log_is_documented() {
+    let documented: BTreeSet<&str> =
+        rows(SECURITY.split("\n## Audit log").nth(1).unwrap()).skip(2).flat_map(|cells| quoted(cells[0])).collect();
+    let mut written = BTreeSet::new();
+    for source in [include_str!("../../src/audit/mod.rs"), include_str!("../../migrations/0009_audit_log.up.sql")] {
+        let quote = if source.contains("pub enum") { '"' } else { '\'' };
+        let is_action = |word: &&str| {
+            word.split_once('.').is_some_and(|(one, other)| {
+                [one, other].iter().all(|part| !part.is_empty() && part.bytes().all(|b| b.is_ascii_lowercase()))
+            })
+        };
+        written.extend(source.split(quote).filter(is_action).filter(|word| !word.starts_with("tallybook.")));
+    }
+    assert!(written.len() > 6);
+    assert_eq!(documented, written);
 }

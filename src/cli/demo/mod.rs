@@ -6,6 +6,7 @@ use crate::config::{Options, Place};
 use crate::demo::{Demo, Pace, Settings, WORKSPACE};
 use crate::embedded;
 use crate::model::range::{Days, Range, Zone};
+use crate::query::Reading;
 use crate::query::summary::{self, Dimension, Question};
 use crate::rollup;
 use crate::service;
@@ -174,7 +175,7 @@ async fn conclude(demo: &Demo, context: &mut Context) -> anyhow::Result<Outcome>
     let range = Range::last(Days::new(DAYS_SHOWN)?, &Zone::utc(), context.clock.now())?;
     let by = [Dimension::Runtime, Dimension::Model].into();
     let question = Question { range, workspace: Some(WORKSPACE), runtime: None, by };
-    usage::print(&summary::summary(demo.pool(), &question).await?, &question.by, out)?;
+    usage::print(&summary::summary(demo.pool(), Reading::Rollups, &question).await?, &question.by, out)?;
     out.line("\nIs it so? Every rollup compared with the sums of the raw rows:\n")?;
     // Whoever watches sees the table while the raw rows are read.
     out.finish()?;

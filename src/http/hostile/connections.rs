@@ -30,7 +30,7 @@ async fn listen(app: App) -> (SocketAddr, DropGuard) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     let stop = CancellationToken::new();
-    drop(TaskTracker::new().spawn(serve(listener, app, stop.clone())));
+    drop(TaskTracker::new().spawn(serve(listener, app, None, stop.clone())));
     (address, stop.drop_guard())
 }
 

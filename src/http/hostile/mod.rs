@@ -11,12 +11,13 @@ mod tokens;
 
 use crate::http::testing::{Api, app};
 use crate::http::{App, router};
+use crate::testing::hostile;
 use axum::Router;
 use axum::body::Body;
 use axum::http::{Request, StatusCode};
 use http_body_util::BodyExt;
 use proptest::prelude::*;
-use proptest::test_runner::{FileFailurePersistence, TestCaseResult, TestRunner};
+use proptest::test_runner::TestCaseResult;
 use serde_json::Value;
 use tower::ServiceExt;
 
@@ -89,12 +90,7 @@ impl Answer {
 fn for_all<S: Strategy>(strategy: &S, check: impl AsyncFn(&Bench, S::Value) -> TestCaseResult) {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let bench = runtime.block_on(Bench::new());
-    let cases = std::env::var("TALLYBOOK_FUZZ_CASES").ok().and_then(|cases| cases.parse().ok()).unwrap_or(CASES);
-    let seeds = FileFailurePersistence::Direct("src/http/hostile/failing-seeds.txt");
-    let config = ProptestConfig { cases, failure_persistence: Some(Box::new(seeds)), ..ProptestConfig::default() };
     let on = (&runtime, &bench);
-    if let Err(failure) = TestRunner::new(config).run(strategy, move |input| on.0.block_on(check(on.1, input))) {
-        panic!("{failure}");
-    }
+    hostile::for_all("src/http/hostile/failing-seeds.txt", CASES, strategy, move |input| on.0.block_on(check(on.1, input)));
     runtime.block_on(bench.assert_exact());
 }

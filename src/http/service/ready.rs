@@ -1,7 +1,11 @@
 //! `GET /readyz`: the database answers, has every migration, and captures every change.
+//!
+//! A rollup that may not be trusted is no reason to send requests elsewhere, where they would find the same: the answer is 200, and says
+//! `degraded`. So it is with changes that are not captured, as long as the raw rows can be read: sums come from those meanwhile.
 use crate::db::migrate::{self, State as Migrated};
 use crate::http::App;
 use crate::http::error::Problem;
+use crate::rollup::{drift, problems};
 use axum::Json;
 use axum::extract::State;
 use serde::Serialize;
@@ -17,15 +21,27 @@ const RETRY: Duration = Duration::from_secs(2);
 /// Requests can be served.
 #[derive(Debug, Serialize, ToSchema)]
 pub(super) struct Ready {
-    /// Always `ready`.
+    /// `ready`, or `degraded` where a rollup may not be trusted.
     #[schema(example = "ready")]
     status: &'static str,
+    /// Why it may not; missing where all may.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schema(example = json!([]))]
+    reasons: Vec<String>,
+}
+
+/// What was found.
+struct Found {
+    /// Why requests cannot be served.
+    faults: Vec<String>,
+    /// Why a rollup may not be trusted.
+    doubts: Vec<String>,
 }
 
 /// Whether requests can be served
 ///
-/// The database answers, every migration is applied as this version knows it, and the triggers that capture
-/// changes are in place and enabled.
+/// The database answers, and every migration is applied as this version knows it. `degraded`, still with 200, says that a rollup may not be
+/// trusted, since a day of it differs or changes are not captured, and that raw rows answer in its place; `reasons` lists why.
 #[utoipa::path(get, path = "/readyz", tag = "service", responses(
     (status = 200, body = Ready, description = "They can."),
     (status = 503, body = ref("#/components/schemas/Problem"), content_type = "application/problem+json",
@@ -35,9 +51,12 @@ pub(super) async fn ready(State(app): State<App>) -> Result<Json<Ready>, Problem
     let unready = |faults: Vec<String>| {
         Err(Problem::unavailable("not_ready", format!("not ready: {}", faults.join("; ")), RETRY).with("faults", faults))
     };
-    match timeout(PATIENCE, app.presence.while_there(faults(&app))).await {
-        Ok(Ok(faults)) if faults.is_empty() => Ok(Json(Ready { status: "ready" })),
-        Ok(Ok(faults)) => unready(faults),
+    match timeout(PATIENCE, app.presence.while_there(look(&app))).await {
+        Ok(Ok(Found { faults, doubts })) if faults.is_empty() => {
+            let status = if doubts.is_empty() { "ready" } else { "degraded" };
+            Ok(Json(Ready { status, reasons: doubts }))
+        }
+        Ok(Ok(Found { faults, .. })) => unready(faults),
         Ok(Err(error)) => {
             tracing::warn!(%error, "not ready: the database does not answer");
             unready(vec!["the database does not answer".to_owned()])
@@ -47,7 +66,7 @@ pub(super) async fn ready(State(app): State<App>) -> Result<Json<Ready>, Problem
 }
 
 /// What stands in the way. Migrations of a newer version do not: it serves beside us while one replaces the other.
-async fn faults(app: &App) -> Result<Vec<String>, sqlx::Error> {
+async fn look(app: &App) -> Result<Found, sqlx::Error> {
     let migrations = migrate::status(&app.pool).await?;
     let mut faults: Vec<String> = migrations
         .iter()
@@ -61,10 +80,26 @@ async fn faults(app: &App) -> Result<Vec<String>, sqlx::Error> {
             Some(format!("migration {} ({}) {state}", migration.version, migration.description))
         })
         .collect();
+    let mut doubts = Vec::new();
     if faults.is_empty() {
-        faults = sqlx::query_scalar("select tallybook.capture_faults()").fetch_all(&app.pool).await?;
+        doubts = drift::known(&app.pool).await?.iter().map(problems::drifted).collect();
+        let uncaptured: Vec<String> = sqlx::query_scalar("select tallybook.capture_faults()").fetch_all(&app.pool).await?;
+        if !uncaptured.is_empty() && raw_answers(app).await? {
+            doubts.extend(uncaptured);
+        } else {
+            faults = uncaptured;
+        }
     }
-    Ok(faults)
+    Ok(Found { faults, doubts })
+}
+
+/// Whether the raw rows can be read.
+async fn raw_answers(app: &App) -> Result<bool, sqlx::Error> {
+    match sqlx::query("select from tallybook.contribution() limit 0").execute(&app.pool).await {
+        // A column of an adopted table has another name, or none.
+        Err(sqlx::Error::Database(_)) => Ok(false),
+        answer => answer.map(|_| true),
+    }
 }
 
 #[cfg(test)]
@@ -96,15 +131,32 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_trigger_that_does_not_fire_is_named() {
+    async fn what_is_not_captured_degrades_and_stops_nobody_as_long_as_raw_answers() {
         let api = Api::start().await;
         let disable = "alter table public.task_usage disable trigger tallybook_update";
         sqlx::query(disable).execute(&api.database.pool).await.unwrap();
         let response = api.server.get("/readyz").await;
+        response.assert_status_ok();
+        let reason = "trigger tallybook_update on public.task_usage is disabled";
+        assert_eq!(response.json::<Value>(), json!({"status": "degraded", "reasons": [reason]}));
+        sqlx::query("alter table public.task_usage rename input_tokens to tokens_in").execute(&api.database.pool).await.unwrap();
+        let response = api.server.get("/readyz").await;
         response.assert_status_service_unavailable();
         assert!(response.headers().contains_key("retry-after"));
-        let problem: Value = response.json();
-        assert_eq!(problem["faults"], json!(["trigger tallybook_update on public.task_usage is disabled"]));
+        assert_eq!(response.json::<Value>()["faults"], json!([reason]));
+    }
+
+    #[tokio::test]
+    async fn a_rollup_that_is_known_to_differ_degrades_and_stops_nobody() {
+        let api = Api::start().await;
+        sqlx::query("insert into tallybook.drift (rollup, day, drifted_keys) values ('task_usage_daily', '2026-03-01', 2)")
+            .execute(&api.database.pool)
+            .await
+            .unwrap();
+        let response = api.server.get("/readyz").await;
+        response.assert_status_ok();
+        let reason = "rollup task_usage_daily differs from raw usage in 2 keys on 1 day";
+        assert_eq!(response.json::<Value>(), json!({"status": "degraded", "reasons": [reason]}));
     }
 
     #[tokio::test]

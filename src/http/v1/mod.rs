@@ -1,4 +1,5 @@
 //! Version 1 of the API: one file per endpoint, with its documentation and its tests.
+mod audit;
 mod entity;
 mod runtimes;
 mod usage;
@@ -8,7 +9,7 @@ use utoipa_axum::router::OpenApiRouter;
 
 /// What is answered at once.
 pub(super) fn routes() -> OpenApiRouter<App> {
-    entity::routes().merge(usage::routes())
+    entity::routes().merge(usage::routes()).merge(audit::routes())
 }
 
 /// What may take long.

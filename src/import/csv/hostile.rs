@@ -2,8 +2,12 @@
 use super::tests::Bench;
 use super::*;
 use crate::import::error::Error;
+use crate::testing::hostile::for_all;
 use proptest::prelude::*;
-use proptest::test_runner::{FileFailurePersistence, TestCaseResult, TestRunner};
+use proptest::test_runner::TestCaseResult;
+
+/// Files that are tried, unless `TALLYBOOK_FUZZ_CASES` says otherwise.
+const CASES: u32 = 48;
 
 #[tokio::test]
 async fn a_quote_that_is_never_closed_is_found_by_the_line_of_its_record_and_all_before_it_is_stored() {
@@ -73,8 +77,8 @@ async fn check(bench: &Bench, number: usize, file: &[u8], by_key: bool) -> TestC
     let before: u64 = bench.text(rows).await.parse().unwrap();
     match bench.import_with_bad(&options).await {
         (Ok(summary), bad) => {
-            let Summary { records, created, replaced, unchanged, stale, skipped } = summary;
-            prop_assert_eq!(records, created + replaced + unchanged + stale + skipped);
+            let Summary { records, created, replaced, unchanged, stale, sealed, skipped } = summary;
+            prop_assert_eq!(records, created + replaced + unchanged + stale + sealed + skipped);
             prop_assert_eq!(skipped, u64::try_from(bad.len()).unwrap());
             prop_assert_eq!(bench.text(rows).await, (before + created).to_string());
             let again = bench.import(&options).await.unwrap();
@@ -91,16 +95,10 @@ fn any_file_is_read_to_its_end_and_its_sums_add_up() {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let bench = runtime.block_on(Bench::new());
     let number = std::cell::Cell::new(0);
-    let cases = std::env::var("TALLYBOOK_FUZZ_CASES").ok().and_then(|cases| cases.parse().ok()).unwrap_or(48);
-    let seeds = FileFailurePersistence::Direct("src/import/csv/failing-seeds.txt");
-    let config = ProptestConfig { cases, failure_persistence: Some(Box::new(seeds)), ..ProptestConfig::default() };
-    let tried = TestRunner::new(config).run(&(file(), any::<bool>()), |(file, by_key)| {
+    for_all("src/import/csv/failing-seeds.txt", CASES, &(file(), any::<bool>()), |(file, by_key)| {
         number.set(number.get() + 1);
         runtime.block_on(check(&bench, number.get(), &file, by_key))
     });
-    if let Err(failure) = tried {
-        panic!("{failure}");
-    }
     let report = runtime.block_on(crate::rollup::verify::verify(&bench.database.pool)).unwrap();
     assert!(report.exact(), "{report:?}");
 }

@@ -1,17 +1,19 @@
 //! What reports do to a real database.
+mod adopted;
 mod groups;
 mod kills;
 mod outages;
 mod outcomes;
 mod places;
 mod races;
+mod sealed;
 
 use super::{Counts, Ingest, Limits, Outcome, Reference, Report, TaskPlace};
 use crate::access::{Access, Scope};
 use crate::clock::Clock;
+use crate::db::pool::PgPool;
 use crate::model::{Count, EventKey, Model, Name, OccurredAt, Provider};
 use crate::testing::{TestDatabase, database};
-use sqlx::PgPool;
 use tokio_util::task::TaskTracker;
 use uuid::Uuid;
 

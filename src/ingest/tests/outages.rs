@@ -40,7 +40,7 @@ async fn a_database_that_is_away_is_reported_as_such_and_waited_for() {
     let impatient = || PgPoolOptions::new().max_connections(1).acquire_timeout(Duration::from_secs(3));
     let pool = impatient().connect_lazy_with(database.options());
     let tracker = TaskTracker::new();
-    let ingest = Ingest::start(pool.clone(), Clock::system(), &tracker, Limits::default());
+    let ingest = Ingest::start(pool.clone().into(), Clock::system(), &tracker, Limits::default());
     let held = pool.acquire().await.unwrap();
     let placed = || vec![report(Uuid::from_u128(9), 1).at_agent("ada")];
     let answer = ingest.submit(&bound_to(Some(workspace)), placed()).await;

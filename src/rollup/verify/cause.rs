@@ -3,9 +3,9 @@
 //! What the database still shows is *found*; what has left no trace, such as rows that a session wrote as replica, can only be
 //! *suspected*, and is said so.
 use super::report::Report;
+use crate::db::pool::PgPool;
 use crate::doctor;
 use serde_json::Value;
-use sqlx::PgPool;
 
 /// How sure a cause is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
@@ -75,4 +75,43 @@ fn suspected(report: &Report) -> impl Iterator<Item = Cause> {
 
 fn events(measures: &Value) -> Option<i64> {
     measures.get("event_count").and_then(Value::as_i64)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::report::{Drift, RollupReport};
+    use super::*;
+    use jiff::Timestamp;
+    use serde_json::json;
+
+    /// A report of keys whose rollup shows so many rows where raw has so many.
+    fn report(differing: &[(i64, i64)]) -> Report {
+        let events = |n: i64| json!({ "event_count": n });
+        let drift =
+            differing.iter().map(|(shown, raw)| Drift { key: json!({}), shown: events(*shown), raw: events(*raw) }).collect();
+        let mut rollup = RollupReport::new("a rollup".to_owned());
+        rollup.drift = drift;
+        let mut report = Report::new(Timestamp::UNIX_EPOCH, None);
+        report.add(vec![rollup]);
+        report
+    }
+
+    #[test]
+    fn what_is_suspected_follows_from_which_side_has_more_rows() {
+        let told = |differing: &[(i64, i64)]| suspected(&report(differing)).map(|cause| cause.what).collect::<Vec<_>>();
+        let begin = |told: &[String], beginnings: &[&str]| {
+            told.len() == beginnings.len() && told.iter().zip(beginnings).all(|(told, begun)| told.starts_with(begun))
+        };
+        let all = told(&[(3, 1), (1, 0), (2, 1), (0, 1), (4, 9), (7, 7)]);
+        let expected = [
+            "3 of 6 differing keys looked at show more rows than there are: rows were deleted or moved",
+            "2 of 6 differing keys looked at show fewer rows than there are: rows were inserted or moved",
+            "1 of 6 differing keys looked at show other sums of the same number of rows: rows were updated",
+        ];
+        assert!(begin(&all, &expected), "{all:#?}");
+        let changed = told(&[(1, 1), (0, 0)]);
+        let expected = ["2 of 2 differing keys looked at show other sums of the same number of rows: rows were updated"];
+        assert!(begin(&changed, &expected), "{changed:#?}");
+        assert!(told(&[]).is_empty());
+    }
 }

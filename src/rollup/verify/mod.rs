@@ -3,13 +3,14 @@
 //! History is cut into slices of whole UTC days ([`mod@slice`]), each compared in one snapshot of its own. Nothing here writes, nothing is
 //! tolerated, and nothing grows with history but the list of slices and of days that differ: of the keys that differ some are
 //! kept, and all are counted. [`cause`] says why there may be drift; [`super::repair`] mends it.
+use crate::db::pool::PgPool;
+use crate::db::session::Session;
 use crate::db::snapshot::in_snapshot;
 use futures_util::{StreamExt, TryStreamExt, stream};
 use jiff::Timestamp;
 use jiff::civil::Date;
 use jiff_sqlx::{Date as SqlDate, Timestamp as SqlTimestamp};
 use sqlx::types::Json;
-use sqlx::{PgConnection, PgPool};
 
 pub mod cause;
 mod report;
@@ -84,12 +85,13 @@ fn slices_of(days: &[Date]) -> Vec<DayRange> {
 /// Compares every rollup over each of the slices, and tells `on_slice` of each that is done.
 pub async fn check(pool: &PgPool, plan: &Plan, mut on_slice: impl FnMut(&DayRange)) -> Result<Report, sqlx::Error> {
     let mut report = Report::new(plan.as_of, plan.sample.clone());
-    let comparing = plan.slices.iter().map(|slice| async move { Ok::<_, sqlx::Error>((slice, compare(pool, *slice).await?)) });
+    let comparing =
+        plan.slices.iter().copied().map(|slice| async move { Ok::<_, sqlx::Error>((slice, compare(pool, slice).await?)) });
     // In order, so that the same differences make the same report.
     let mut compared = stream::iter(comparing).buffered(SLICES_AT_ONCE);
     while let Some((slice, found)) = compared.try_next().await? {
         report.add(found);
-        on_slice(slice);
+        on_slice(&slice);
     }
     Ok(report)
 }
@@ -101,7 +103,7 @@ pub async fn verify(pool: &PgPool) -> Result<Report, sqlx::Error> {
 }
 
 /// Compares every rollup over all history in the snapshot of the caller's transaction.
-pub async fn verify_in(tx: &mut PgConnection) -> Result<Report, sqlx::Error> {
+pub async fn verify_in(tx: &mut Session<'_>) -> Result<Report, sqlx::Error> {
     let as_of: SqlTimestamp = sqlx::query_scalar("select statement_timestamp()").fetch_one(&mut *tx).await?;
     let mut report = Report::new(as_of.to_jiff(), None);
     report.add(compare_in(tx, DayRange::ALL).await?);
@@ -113,7 +115,7 @@ pub(crate) async fn compare(pool: &PgPool, slice: DayRange) -> Result<Vec<Rollup
     in_snapshot(pool, |mut snapshot| async move { compare_in(&mut snapshot, slice).await }).await
 }
 
-async fn compare_in(tx: &mut PgConnection, slice: DayRange) -> Result<Vec<RollupReport>, sqlx::Error> {
+async fn compare_in(tx: &mut Session<'_>, slice: DayRange) -> Result<Vec<RollupReport>, sqlx::Error> {
     let names: Vec<String> = sqlx::query_scalar("select name from tallybook.rollup order by name").fetch_all(&mut *tx).await?;
     let mut rollups = Vec::with_capacity(names.len());
     for name in names {
@@ -122,7 +124,7 @@ async fn compare_in(tx: &mut PgConnection, slice: DayRange) -> Result<Vec<Rollup
     Ok(rollups)
 }
 
-async fn compare_rollup(tx: &mut PgConnection, name: String, slice: DayRange) -> Result<RollupReport, sqlx::Error> {
+async fn compare_rollup(tx: &mut Session<'_>, name: String, slice: DayRange) -> Result<RollupReport, sqlx::Error> {
     let mut report = RollupReport::new(name.clone());
     let mut days = sqlx::query_as(include_str!("compare.sql"))
         .bind(name)

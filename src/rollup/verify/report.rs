@@ -113,3 +113,52 @@ impl RollupReport {
         self.drift.extend(drift.into_iter().take(room));
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use jiff::civil::date;
+    use serde_json::json;
+
+    fn drift(number: usize) -> Vec<Drift> {
+        vec![Drift { key: json!(number), shown: json!({}), raw: json!({}) }; number]
+    }
+
+    /// What a slice of these days came to: day of February, keys, those that differ.
+    fn slice(name: &str, days: &[(i8, i64, i64)]) -> RollupReport {
+        let mut found = RollupReport::new(name.to_owned());
+        for (day, keys, drifted) in days {
+            found.add_day(date(2026, 2, *day), *keys, *drifted, drift(usize::try_from(*drifted).unwrap()));
+        }
+        found
+    }
+
+    #[test]
+    fn slices_add_up_whatever_their_order() {
+        let mut report = Report::new(Timestamp::UNIX_EPOCH, None);
+        assert!(report.exact() && report.drifted_days().is_empty());
+        report.add(vec![slice("hourly", &[(5, 10, 0)]), slice("daily", &[(5, 4, 0)])]);
+        assert!(report.exact() && report.drifted_days().is_empty());
+        report.add(vec![slice("daily", &[(3, 2, 1), (4, 3, 2)]), slice("hourly", &[(4, 20, 0)])]);
+        report.add(vec![slice("daily", &[(1, 7, 3), (2, 1, 0)]), slice("hourly", &[(1, 5, 4)])]);
+        assert!(!report.exact());
+        assert_eq!(report.slices, 3);
+        assert_eq!(report.drifted_days(), [date(2026, 2, 1), date(2026, 2, 3), date(2026, 2, 4)]);
+        let [daily, hourly] = &report.rollups[..] else { panic!("{report:?}") };
+        assert_eq!((daily.name.as_str(), daily.keys, daily.drifted_keys, daily.drift.len()), ("daily", 17, 6, 6));
+        assert_eq!((hourly.name.as_str(), hourly.keys, hourly.drifted_keys, hourly.drift.len()), ("hourly", 35, 4, 4));
+        let days = [(1, 3), (3, 1), (4, 2)].map(|(day, keys)| DriftedDay { day: date(2026, 2, day), keys });
+        assert_eq!(daily.drifted_days, days);
+    }
+
+    #[test]
+    fn no_more_examples_are_kept_than_the_bound_says() {
+        let mut report = Report::new(Timestamp::UNIX_EPOCH, None);
+        for _ in 0..2 {
+            let mut found = RollupReport::new("daily".to_owned());
+            found.add_day(date(2026, 2, 1), 1_000, 700, drift(700));
+            report.add(vec![found]);
+        }
+        assert_eq!((report.rollups[0].drifted_keys, report.rollups[0].drift.len()), (1_400, EXAMPLES_MAX));
+    }
+}

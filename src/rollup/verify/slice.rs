@@ -4,10 +4,10 @@
 //! lies in one of them.
 //!
 //! What is pending is computed anew for every slice: where nobody folds, slices grow with the backlog, and a sample of many days is slow.
+use crate::db::session::Session;
 use jiff::ToSpan;
 use jiff::civil::{Date, date};
 use jiff_sqlx::{Date as SqlDate, ToSqlx};
-use sqlx::PgConnection;
 
 /// The day that holds whatever is older or has no time.
 const FIRST_DAY: Date = date(1, 1, 1);
@@ -41,12 +41,12 @@ impl DayRange {
     }
 
     /// The first day, for the database.
-    pub(in crate::rollup) fn since_sql(self) -> Option<SqlDate> {
+    pub(crate) fn since_sql(self) -> Option<SqlDate> {
         self.since.map(ToSqlx::to_sqlx)
     }
 
     /// The day after the last one, for the database.
-    pub(in crate::rollup) fn until_sql(self) -> Option<SqlDate> {
+    pub(crate) fn until_sql(self) -> Option<SqlDate> {
         self.until.map(ToSqlx::to_sqlx)
     }
 
@@ -57,7 +57,7 @@ impl DayRange {
 }
 
 /// Cuts a range into slices of about `rows_max` raw rows, newest first.
-pub(super) async fn cut(tx: &mut PgConnection, range: DayRange, rows_max: i64) -> Result<Vec<DayRange>, sqlx::Error> {
+pub(super) async fn cut(tx: &mut Session<'_>, range: DayRange, rows_max: i64) -> Result<Vec<DayRange>, sqlx::Error> {
     let slices: Vec<(Option<SqlDate>, Option<SqlDate>)> = sqlx::query_as(include_str!("cut.sql"))
         .bind(range.since_sql())
         .bind(range.until_sql())
@@ -68,7 +68,7 @@ pub(super) async fn cut(tx: &mut PgConnection, range: DayRange, rows_max: i64) -
 }
 
 /// The days of a range on which there is raw usage or a row of any rollup, in order.
-pub(super) async fn days_held(tx: &mut PgConnection, range: DayRange) -> Result<Vec<Date>, sqlx::Error> {
+pub(super) async fn days_held(tx: &mut Session<'_>, range: DayRange) -> Result<Vec<Date>, sqlx::Error> {
     let days: Vec<SqlDate> =
         sqlx::query_scalar(include_str!("days_held.sql")).bind(range.since_sql()).bind(range.until_sql()).fetch_all(tx).await?;
     Ok(days.into_iter().map(SqlDate::to_jiff).collect())

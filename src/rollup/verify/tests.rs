@@ -61,7 +61,7 @@ async fn slices_leave_no_gap_and_reach_to_the_ends_of_time() {
         assert_eq!(slices.last().unwrap().since, None);
         assert!(slices.windows(2).all(|pair| pair[0].since.is_some() && pair[0].since == pair[1].until), "{slices:?}");
         let report = run(&db, &scope).await;
-        let whole = verify_in(&mut db.connect().await).await.unwrap();
+        let whole = verify_in(&mut Session::from(&mut db.connect().await)).await.unwrap();
         assert!(report.exact());
         assert_eq!(report.slices, slices.len());
         let keys = |report: &Report| report.rollups.iter().map(|rollup| rollup.keys).collect::<Vec<_>>();

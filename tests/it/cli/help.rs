@@ -16,7 +16,7 @@ fn every_page_of_help_reads_as_it_was_meant() {
     assert!(pages.len() > 18);
     for (command, page) in pages {
         // The options that all commands share are shown once.
-        let own = match page.split_once("\nWhere the data is:") {
+        let own = match page.split_once("\nConfiguration:") {
             Some((own, rest)) if !command.is_empty() => {
                 let after = rest.split_once("[default: text]\n").map_or("", |(_, after)| after);
                 format!("{own}(shared options)\n{after}")
@@ -38,7 +38,9 @@ fn nothing_to_do_shows_the_help_and_fails() {
 
 #[test]
 fn a_mistake_names_the_right_word() {
-    insta::assert_snapshot!(transcript(&mut tallybook("verfy")), @"
+    // The line of usage repeats what is set; nothing is.
+    let refusal = |arguments| transcript(tallybook(arguments).env_remove("TALLYBOOK_CONFIG"));
+    insta::assert_snapshot!(refusal("verfy"), @"
     --- standard error
     error: unrecognized subcommand 'verfy'
 
@@ -49,14 +51,14 @@ fn a_mistake_names_the_right_word() {
     For more information, try '--help'.
     --- exit 2
     ");
-    insta::assert_snapshot!(transcript(&mut tallybook("usage --days 0")), @"
+    insta::assert_snapshot!(refusal("usage --days 0"), @"
     --- standard error
     error: invalid value '0' for '--days <N>': a whole number from 1 to 3660
 
     For more information, try '--help'.
     --- exit 2
     ");
-    insta::assert_snapshot!(transcript(&mut tallybook("usage --json --csv")), @"
+    insta::assert_snapshot!(refusal("usage --json --csv"), @"
     --- standard error
     error: the argument '--json' cannot be used with '--csv'
 
@@ -65,7 +67,7 @@ fn a_mistake_names_the_right_word() {
     For more information, try '--help'.
     --- exit 2
     ");
-    insta::assert_snapshot!(transcript(&mut tallybook("token create --name ci --scope read")), @"
+    insta::assert_snapshot!(refusal("token create --name ci --scope read"), @"
     --- standard error
     error: the following required arguments were not provided:
       <--workspace <WORKSPACE>|--all-workspaces>

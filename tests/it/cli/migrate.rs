@@ -53,7 +53,7 @@ async fn raw_usage_is_deleted_only_when_that_is_said() {
     let kept: i64 = sqlx::query_scalar("select count(*) from public.task_usage").fetch_one(&database.pool).await.unwrap();
     assert_eq!(kept, 1);
     insta::assert_snapshot!(transcript_on(&database, "migrate down --to 99"), @"
-    Nothing to do: the newest migration applied is 0008.
+    Nothing to do: the newest migration applied is 0013.
     --- exit 0
     ");
     let gone = on(&database, "migrate down --to 0 --delete-usage").status().unwrap();

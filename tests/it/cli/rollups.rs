@@ -189,13 +189,18 @@ async fn a_running_service_finds_drift_and_leaves_it_to_repair() {
     let serving = Serving::start(&mut on(&database, "serve --listen 127.0.0.1:0"));
     serving.wait_for_metric("tallybook_service_drifted_keys{rollup=\"task_usage_daily\"} 0");
     serving.wait_for_metric("tallybook_service_verify_coverage_ratio 1.0");
-    serving.wait_for_metric("tallybook_service_pending_rows{table=\"usage\"} 0");
+    serving.wait_for_metric("tallybook_service_pending_rows{kind=\"usage\"} 0");
     plant_drift(&database).await;
     serving.wait_for_metric("tallybook_service_drifted_keys{rollup=\"task_usage_daily\"} 1");
     serving.wait_for_metric("tallybook_service_drifted_days{rollup=\"task_usage_daily\"} 1");
     serving.wait_for_metric("tallybook_service_drifted_keys{rollup=\"task_usage_quarter_hour\"} 0");
+    serving.wait_for("/readyz", 200);
     let told = transcript_on(&database, "status");
-    assert!(told.contains("FAULT: drift: 1 key of task_usage_daily on 1 day; ") && told.ends_with("--- exit 1\n"), "{told}");
+    assert!(
+        told.contains("FAULT: rollup task_usage_daily differs from raw usage in 1 key on 1 day\n  `tallybook doctor` looks")
+            && told.ends_with("--- exit 1\n"),
+        "{told}"
+    );
     assert!(transcript_on(&database, "doctor").contains("DANGER     rollup task_usage_daily: keys were found to differ from raw usage: 1 of them, on 1 UTC days from 2026-01-02 on"));
     assert!(transcript_on(&database, "verify").ends_with("--- exit 1\n"), "nothing repairs by itself");
     assert!(transcript_on(&database, "repair").ends_with("Exact now.\n--- exit 0\n"));
@@ -251,38 +256,6 @@ async fn repair_rebuilds_what_drifted_and_nothing_else() {
     assert!(transcript_on(&database, "verify").ends_with("Exact.\n--- exit 0\n"));
     let report = answer(&database, "repair --json");
     assert_eq!((&report["exact"], &report["days"]), (&Value::Bool(true), &Value::Array(Vec::new())));
-}
-
-#[tokio::test]
-async fn backfill_covers_history_that_was_there_before() {
-    let database = testing::empty_database().await;
-    tallybook::db::migrate::up(&database.pool).await.unwrap();
-    tallybook::db::migrate::down(&database.pool, 1).await.unwrap();
-    database.pool.execute(include_str!("../../../src/testing/one_task.sql")).await.unwrap();
-    assert!(on(&database, "migrate up").status().unwrap().success());
-    let status = answer(&database, "status --json");
-    assert_eq!(status["rollups"][0]["uncovered"], true);
-    assert!(transcript_on(&database, "verify").ends_with("Exact.\n--- exit 0\n"));
-    insta::assert_snapshot!(transcript_on(&database, "backfill"), @"
-    All history is covered: 1 raw row in 1 slice, 2 rollup rows.
-    --- exit 0
-    ");
-    insta::assert_snapshot!(transcript_on(&database, "backfill"), @"
-    Nothing to do: all history is covered.
-    --- exit 0
-    ");
-    assert!(transcript_on(&database, "verify").ends_with("Exact.\n--- exit 0\n"));
-}
-
-#[tokio::test]
-async fn status_says_what_is_wrong_and_exits_1() {
-    let database = with_one_task().await;
-    let well = transcript_on(&database, "status");
-    assert!(well.contains("Pending         ") && well.ends_with("All is well.\n--- exit 0\n"), "{well}");
-    database.pool.execute("alter table public.task_usage disable trigger user").await.unwrap();
-    let broken = transcript_on(&database, "status");
-    assert!(broken.contains("FAULT: capture: ") && broken.ends_with("--- exit 1\n"), "{broken}");
-    assert_eq!(answer(&database, "status --json")["well"], false);
 }
 
 #[test]

@@ -18,19 +18,19 @@ const PATIENCE: Duration = Duration::from_mins(1);
 const POLL: Duration = Duration::from_millis(20);
 
 /// A service in a process of its own; killed when the test ends early.
-pub(super) struct Serving {
+pub(crate) struct Serving {
     child: Child,
     /// Reads what it logs, so that a full pipe never stops it.
     log: Option<JoinHandle<String>>,
     /// Where it listens.
-    pub(super) address: SocketAddr,
+    pub(crate) address: SocketAddr,
     /// What it printed when it had started.
-    pub(super) announced: String,
+    pub(crate) announced: String,
 }
 
 impl Serving {
     /// Starts `command`, which serves on a free port, and waits until it says where.
-    pub(super) fn start(command: &mut Command) -> Self {
+    pub(crate) fn start(command: &mut Command) -> Self {
         let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         let stderr = child.stderr.take().unwrap();
         let log = std::thread::spawn(|| io::read_to_string(stderr).unwrap());
@@ -43,8 +43,13 @@ impl Serving {
         Self { child, log: Some(log), address, announced: format!("{first}\n{second}\n") }
     }
 
+    /// The number of its process.
+    pub(crate) fn process(&self) -> u32 {
+        self.child.id()
+    }
+
     /// The status of `GET path`; none while nobody answers.
-    pub(super) fn get(&self, path: &str, token: Option<&str>) -> Option<u16> {
+    pub(crate) fn get(&self, path: &str, token: Option<&str>) -> Option<u16> {
         let mut request = ureq::get(format!("http://{}{path}", self.address)).config().http_status_as_error(false).build();
         if let Some(token) = token {
             request = request.header("authorization", format!("Bearer {token}"));
@@ -53,7 +58,7 @@ impl Serving {
     }
 
     /// Waits until `GET path` answers `status`.
-    pub(super) fn wait_for(&self, path: &str, status: u16) {
+    pub(crate) fn wait_for(&self, path: &str, status: u16) {
         let began = Instant::now();
         while self.get(path, None) != Some(status) {
             assert!(began.elapsed() < PATIENCE, "{path} does not answer {status}");
@@ -62,7 +67,7 @@ impl Serving {
     }
 
     /// Waits until `/metrics` has the line.
-    pub(super) fn wait_for_metric(&self, line: &str) {
+    pub(crate) fn wait_for_metric(&self, line: &str) {
         let began = Instant::now();
         loop {
             let mut answer = ureq::get(format!("http://{}/metrics", self.address)).call().unwrap();
@@ -76,7 +81,7 @@ impl Serving {
     }
 
     /// Sends `signal` and waits for the end; gives what was logged, too.
-    pub(super) fn stop(mut self, signal: Signal) -> (ExitStatus, String) {
+    pub(crate) fn stop(mut self, signal: Signal) -> (ExitStatus, String) {
         kill(Pid::from_raw(self.child.id().try_into().unwrap()), signal).unwrap();
         (self.child.wait().unwrap(), self.log.take().unwrap().join().unwrap())
     }
@@ -124,7 +129,7 @@ async fn other_addresses_than_loopback_want_a_proxy() {
     let database = testing::database().await;
     insta::assert_snapshot!(transcript(&mut on(&database, "serve --listen 0.0.0.0:0")), @"
 --- standard error
-tallybook: will not listen on 0.0.0.0:0: tokens would cross the network unencrypted; listen on 127.0.0.1, or put a proxy that ends TLS in front and say --behind-proxy
+tallybook: will not listen on 0.0.0.0:0: tokens would cross the network unencrypted; listen on 127.0.0.1, give a certificate (--tls-cert and --tls-key), or put a proxy that ends TLS in front and say --behind-proxy
 --- exit 2
 ");
     let serving = Serving::start(&mut on(&database, "serve --listen 0.0.0.0:0 --behind-proxy"));

@@ -30,6 +30,29 @@ async fn a_token_opens_what_was_asked_for_until_it_is_revoked() {
 }
 
 #[tokio::test]
+async fn a_token_may_come_from_a_file() {
+    let database = testing::database().await;
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("token");
+    let create = |text: &str| {
+        std::fs::write(&path, text).unwrap();
+        let arguments = format!("token create --name admin --scope admin --all-workspaces --token-file {}", path.display());
+        transcript_on(&database, &arguments).replace(path.to_str().unwrap(), "FILE")
+    };
+    let token = format!("tally_{}", "Ab1-_".repeat(9).split_at(42).0.to_owned() + "A");
+    for _ in 0..2 {
+        assert_eq!(create(&format!("{token}\n")), "--- exit 0\n");
+    }
+    assert!(access::authenticate(&database.pool, &Clock::system(), &token).await.unwrap().unwrap().allows(Scope::Admin));
+    assert_eq!(access::list(&database.pool).await.unwrap().len(), 1);
+    insta::assert_snapshot!(create("hunter2\n"), @"
+    --- standard error
+    tallybook: the file FILE holds no token: it is tally_ and 32 random bytes in base64 for URLs, 43 characters
+    --- exit 2
+    ");
+}
+
+#[tokio::test]
 async fn what_makes_no_sense_is_refused_with_its_reason() {
     let database = testing::database().await;
     insta::assert_snapshot!(transcript_on(&database, "token list"), @"

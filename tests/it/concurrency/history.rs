@@ -20,7 +20,7 @@ pub(super) const HOST_ERRORS: [&str; 8] = [
     "27000", // triggered_data_change_violation
 ];
 /// What the keeper of the rollups does.
-pub(super) const MAINTENANCE: [&str; 10] = [
+pub(super) const MAINTENANCE: [&str; 15] = [
     "select tallybook.fold(25, 50000)",
     "select tallybook.rollup_task_usage_daily()",
     "select tallybook.fold(1, 1)",
@@ -31,9 +31,14 @@ pub(super) const MAINTENANCE: [&str; 10] = [
     "select tallybook.backfill_slice(3)",
     "select tallybook.settle_views()",
     "select tallybook.drop_rollup('third')",
+    "select tallybook.backfill_slice(1000)",
+    "select tallybook.seal('2026-01-01', '2026-01-02', null, 2)",
+    "select tallybook.seal('2026-01-01', '2026-01-04', null, 1000)",
+    "select tallybook.thin('2026-01-01', '2026-01-03')",
+    "select tallybook.purge_sealed('agent', one('agent', 1)) + tallybook.purge_sealed('runtime', one('runtime', 0))",
 ];
-/// What the keeper may be told: somebody holds the lock, or the third rollup is there already, or not there.
-pub(super) const KEEPER_ERRORS: [&str; 4] = ["55P03", "23505", "42P01", "40P01"];
+/// What the keeper may be told: somebody holds the lock, or the third rollup is there already, or not there, or lacks days that were to be sealed.
+pub(super) const KEEPER_ERRORS: [&str; 5] = ["55P03", "23505", "42P01", "40P01", "55000"];
 
 /// One step of one session.
 #[derive(Clone, Debug)]
@@ -62,6 +67,57 @@ pub(super) fn moves() -> impl Strategy<Value = Vec<Move>> {
         5 => (0..MAINTENANCE.len()).prop_map(Move::Maintain),
     ];
     prop::collection::vec(one, 1..60)
+}
+
+/// What histories came to.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Lived {
+    histories: u64,
+    steps: u64,
+    /// Transactions, by their level as in [`ISOLATIONS`].
+    begun: [u64; 3],
+    maintained: u64,
+    compared: u64,
+}
+
+impl Lived {
+    pub(super) fn add(&mut self, other: &Self) {
+        self.histories += other.histories;
+        self.steps += other.steps;
+        for (all, begun) in self.begun.iter_mut().zip(other.begun) {
+            *all += begun;
+        }
+        self.maintained += other.maintained;
+        self.compared += other.compared;
+    }
+
+    /// As they are recorded. Whoever gets so far has met no difference.
+    pub(super) fn figures(&self) -> [(&'static str, u64); 8] {
+        let [read_committed, repeatable_read, serializable] = self.begun;
+        [
+            ("histories", self.histories),
+            ("steps", self.steps),
+            ("transactions in READ COMMITTED", read_committed),
+            ("in REPEATABLE READ", repeatable_read),
+            ("in SERIALIZABLE", serializable),
+            ("folds, slices and rebuilds", self.maintained),
+            ("comparisons", self.compared),
+            ("differences", 0),
+        ]
+    }
+}
+
+/// Compares every now-view with raw.
+struct Judge {
+    conn: PgConnection,
+    lived: Lived,
+}
+
+impl Judge {
+    async fn assert_exact(&mut self, after: &str) {
+        assert_exact(&mut self.conn, after).await;
+        self.lived.compared += 1;
+    }
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -126,10 +182,12 @@ impl Player {
         self.run(how).await
     }
 
-    async fn take(&mut self, step: &Move, conn: &mut PgConnection) -> bool {
+    async fn take(&mut self, step: &Move, judge: &mut Judge) -> bool {
         match (step, self.transaction) {
             (Move::Begin(_, isolation), Transaction::None) => {
                 self.session.begin(*isolation).await;
+                let level = ISOLATIONS.iter().position(|level| level == isolation).unwrap();
+                judge.lived.begun[level] += 1;
                 self.transaction = Transaction::Open;
                 false
             }
@@ -145,32 +203,39 @@ impl Player {
             (Move::Commit(_), Transaction::Open | Transaction::Failed) => self.end("commit").await,
             (Move::RollBack(_), Transaction::Open | Transaction::Failed) => self.end("rollback").await,
             (Move::Look(_), Transaction::Open) => {
-                self.look(conn).await;
+                self.look(judge).await;
                 false
             }
-            (Move::Maintain(which), _) => self.run(MAINTENANCE[*which]).await,
+            (Move::Maintain(which), _) => {
+                judge.lived.maintained += 1;
+                self.run(MAINTENANCE[*which]).await
+            }
             _ => false,
         }
     }
 
     /// I1 holds in the transaction's own snapshot, with what it has written itself; a view made since may refuse an old one.
-    async fn look(&mut self, conn: &mut PgConnection) {
+    async fn look(&mut self, judge: &mut Judge) {
         let looked: Result<(i64, i64, i64, i64), _> =
             sqlx::query_as(include_str!("../races/exact.sql")).bind(false).fetch_one(self.session.conn()).await;
         match looked {
-            Ok(differing) => assert_eq!(differing, (0, 0, 0, 0), "in the snapshot of a transaction"),
+            Ok(differing) => {
+                assert_eq!(differing, (0, 0, 0, 0), "in the snapshot of a transaction");
+                judge.lived.compared += 1;
+            }
             Err(error) => {
                 assert_eq!(code_of(&error), "40001", "{error}");
                 self.transaction = Transaction::Failed;
             }
         }
-        assert_exact(conn, "somebody looked").await;
+        judge.assert_exact("somebody looked").await;
     }
 }
 
 /// Lives through the moves, and compares every now-view with raw whenever something was committed.
-pub(super) async fn live_through(db: &TestDatabase, moves: &[Move]) {
-    let mut conn = db.connect().await;
+pub(super) async fn live_through(db: &TestDatabase, moves: &[Move]) -> Lived {
+    let lived = Lived { histories: 1, ..Lived::default() };
+    let mut judge = Judge { conn: db.connect().await, lived };
     let mut players = Vec::with_capacity(WRITERS + 1);
     for name in ["first", "second", "third"] {
         players.push(Player::open(db, name, &HOST_ERRORS).await);
@@ -184,28 +249,32 @@ pub(super) async fn live_through(db: &TestDatabase, moves: &[Move]) {
                 *who
             }
         };
-        if !players[who].waits && players[who].take(step, &mut conn).await {
-            assert_exact(&mut conn, &format!("move {number}: {step:?}")).await;
+        if !players[who].waits {
+            judge.lived.steps += 1;
+            if players[who].take(step, &mut judge).await {
+                judge.assert_exact(&format!("move {number}: {step:?}")).await;
+            }
         }
-        let_others_go_on(&mut players, &mut conn).await;
+        let_others_go_on(&mut players, &mut judge).await;
     }
     // whoever waits, waits for somebody who can end
     while players.iter().any(|player| player.transaction != Transaction::None || player.waits) {
         for who in 0..players.len() {
             if players[who].transaction != Transaction::None && !players[who].waits && players[who].end("commit").await {
-                assert_exact(&mut conn, "the last commits").await;
+                judge.assert_exact("the last commits").await;
             }
-            let_others_go_on(&mut players, &mut conn).await;
+            let_others_go_on(&mut players, &mut judge).await;
         }
     }
-    conn.execute("select tallybook.fold(25, 50000)").await.unwrap();
-    assert_exact(&mut conn, "the last fold").await;
+    judge.conn.execute("select tallybook.fold(25, 50000)").await.unwrap();
+    judge.assert_exact("the last fold").await;
+    judge.lived
 }
 
-async fn let_others_go_on(players: &mut [Player], conn: &mut PgConnection) {
+async fn let_others_go_on(players: &mut [Player], judge: &mut Judge) {
     for player in players.iter_mut().filter(|player| player.waits) {
         if player.go_on().await {
-            assert_exact(conn, "somebody who had waited went on").await;
+            judge.assert_exact("somebody who had waited went on").await;
         }
     }
 }

@@ -8,27 +8,32 @@ mod soak;
 mod write;
 
 use crate::mutations::seeds;
+use crate::property::{cases, for_all};
 use crate::races::world::CAPTURES;
+use history::Lived;
 use host::HOSTS;
 use proptest::prelude::*;
+use std::cell::RefCell;
+use tallybook::testing::results::{self, SEVERAL_SESSIONS};
 
-proptest! {
-    #![proptest_config(ProptestConfig {
-        cases: std::env::var("TALLYBOOK_HISTORIES").ok().and_then(|n| n.parse().ok()).unwrap_or(24),
-        failure_persistence: seeds("tests/it/concurrency/failing-seeds.txt"),
-        ..ProptestConfig::default()
-    })]
-
-    #[test]
-    fn no_history_of_several_sessions_makes_a_now_view_differ(
-        (_, host) in prop::sample::select(&HOSTS[..]),
-        capture in prop::sample::select(&CAPTURES[..]),
-        moves in history::moves(),
-    ) {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-        runtime.block_on(async {
-            let db = host::database(host, capture).await;
-            history::live_through(&db, &moves).await;
-        });
-    }
+#[test]
+fn no_history_of_several_sessions_makes_a_now_view_differ() {
+    let seed = results::seed();
+    let lived = RefCell::new(Lived::default());
+    let histories = (prop::sample::select(&HOSTS[..]), prop::sample::select(&CAPTURES[..]), history::moves());
+    for_all(
+        seed,
+        cases("TALLYBOOK_HISTORIES", 24),
+        seeds("tests/it/concurrency/failing-seeds.txt"),
+        &histories,
+        |((_, host), capture, moves)| {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+            let one = runtime.block_on(async {
+                let db = host::database(host, capture).await;
+                history::live_through(&db, &moves).await
+            });
+            lived.borrow_mut().add(&one);
+        },
+    );
+    SEVERAL_SESSIONS.record(Some(seed), &lived.into_inner().figures());
 }

@@ -4,7 +4,7 @@
 use super::history::{HOST_ERRORS, KEEPER_ERRORS};
 use super::host;
 use super::write::Write;
-use crate::races::session::{ISOLATIONS, code_of};
+use crate::races::session::{ISOLATIONS, Isolation, code_of};
 use crate::races::world::{Capture, assert_exact};
 use rand::prelude::IndexedRandom;
 use rand::{RngExt, SeedableRng, rngs::StdRng};
@@ -12,29 +12,50 @@ use sqlx::{AssertSqlSafe, Executor, PgConnection};
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
+use tallybook::db::pool::PgPool;
+use tallybook::rollup::repair;
+use tallybook::testing::results::{self, SOAK};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 const WRITERS: u64 = 6;
 /// How long the ordinary tests soak.
 const SECONDS: u64 = 8;
-/// What keepers do, one after the other; several of them at once.
-const KEEPING: [&str; 6] = [
-    "select tallybook.fold(25, 50000)",
-    "select tallybook.fold(3, 2)",
-    "select tallybook.rollup_task_usage_daily()",
-    "select tallybook.rebuild('2026-01-01', '2026-01-02')",
-    "select tallybook.rollup_task_usage_daily_window(now() - interval '1 minute', 'infinity')",
-    "select tallybook.rebuild('-infinity', 'infinity')",
+/// What keepers do, several of them at once.
+const KEEPING: [(&str, &str); 9] = [
+    (FOLD, "select tallybook.fold(25, 50000)"),
+    (FOLD, "select tallybook.fold(3, 2)"),
+    (FOLD, "select tallybook.rollup_task_usage_daily()"),
+    (REBUILD, "select tallybook.rebuild('2026-01-01', '2026-01-02')"),
+    (REBUILD, "select tallybook.rollup_task_usage_daily_window(now() - interval '1 minute', 'infinity')"),
+    (REBUILD, "select tallybook.rebuild('-infinity', 'infinity')"),
+    (SEAL, "select tallybook.seal('2026-01-01', '2026-01-02', null, 3)"),
+    (SEAL, "select tallybook.seal('2026-01-01', '2026-01-03', null, 1000)"),
+    (SEAL, "select tallybook.thin('2026-01-01', '2026-01-02')"),
 ];
 /// A third rollup comes, is covered, and goes.
-const BACKFILL: [&str; 5] = [
-    "select tallybook.create_rollup('third', '1 hour', array['agent_id', 'project_id', 'model'])",
-    "select tallybook.backfill_slice(4)",
-    "select tallybook.backfill_slice(1000000)",
-    "select tallybook.settle_views()",
-    "select tallybook.drop_rollup('third')",
+const BACKFILL: [(&str, &str); 5] = [
+    ("declare a rollup", "select tallybook.create_rollup('third', '1 hour', array['agent_id', 'project_id', 'model'])"),
+    (SLICE, "select tallybook.backfill_slice(4)"),
+    (SLICE, "select tallybook.backfill_slice(1000000)"),
+    ("settle the views", "select tallybook.settle_views()"),
+    ("drop a rollup", "select tallybook.drop_rollup('third')"),
 ];
+/// What dashboards and monitors read besides the now-views.
+const MONITORS: [&str; 3] = [
+    "select tallybook.task_usage_rollup_lag_seconds()",
+    "select count(*) from tallybook.task_usage_daily_dirty",
+    "select watermark_at from tallybook.task_usage_rollup_state",
+];
+// What is counted under these names makes the figures.
+const FOLD: &str = "keeper: fold";
+const REBUILD: &str = "keeper: rebuild";
+const REPAIR: &str = "keeper: look for drift, to repair it";
+const SEAL: &str = "keeper: seal or thin";
+const SLICE: &str = "backfill: cover a slice";
+const CHECK: &str = "check: exact";
+const LOOKS: &str = "reader: two looks agree";
+const CONFLICT: &str = "refused with";
 
 /// What was done, and how often.
 #[derive(Clone, Default)]
@@ -48,27 +69,53 @@ impl Tally {
     fn of(&self, what: &str) -> u64 {
         self.0.lock().unwrap().get(what).copied().unwrap_or_default()
     }
+
+    /// All whose name begins so.
+    fn of_all(&self, prefix: &str) -> u64 {
+        self.0.lock().unwrap().iter().filter(|(what, _)| what.starts_with(prefix)).map(|(_, times)| times).sum()
+    }
+}
+
+/// Under which name a commit in this isolation level is counted.
+fn commit_in(isolation: Isolation) -> String {
+    format!("commit: {isolation:?}")
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn nothing_drifts_at_full_speed() {
     let seconds = std::env::var("TALLYBOOK_SOAK_MINUTES").map_or(SECONDS, |minutes| minutes.parse::<u64>().unwrap() * 60);
-    let seed = std::env::var("TALLYBOOK_SEED").map_or_else(|_| rand::random(), |seed| seed.parse::<u64>().unwrap());
+    let seed = results::seed();
     let turns = u64::try_from(host::HOSTS.len()).unwrap();
     println!("soak: {seconds} s over {turns} hosts, seed {seed}");
     let tally = Tally::default();
     for (turn, (name, host)) in (0..).zip(host::HOSTS) {
         let capture = if turn % 2 == 0 { Capture::ByRow } else { Capture::ByStatement };
-        soak(host, capture, Duration::from_millis(seconds * 1000 / turns), seed + turn * 1000, &tally).await;
+        soak(host, capture, Duration::from_millis(seconds * 1000 / turns), seed.wrapping_add(turn * 1000), &tally).await;
         println!("soak: {name}: exact");
     }
     for (what, times) in tally.0.lock().unwrap().iter() {
         println!("soak: {times:>9} {what}");
     }
     println!("soak: {:>9} now-views that differed from raw", 0);
-    for what in ["commit", "check: exact", "keeper: done", "backfill: done", "reader: two looks agree"] {
-        assert!(tally.of(what) > 0, "it never came to: {what}");
+    let figures = [
+        ("seconds", seconds),
+        ("kinds of host", turns),
+        ("statements", tally.of_all("writer: ")),
+        ("transactions in READ COMMITTED", tally.of(&commit_in(Isolation::ReadCommitted))),
+        ("in REPEATABLE READ", tally.of(&commit_in(Isolation::RepeatableRead))),
+        ("in SERIALIZABLE", tally.of(&commit_in(Isolation::Serializable))),
+        ("conflicts among them", tally.of_all(CONFLICT)),
+        ("folds", tally.of(FOLD)),
+        ("rebuilds and repairs", tally.of(REBUILD) + tally.of(REPAIR)),
+        ("slices covered", tally.of(SLICE)),
+        ("comparisons", tally.of(CHECK) + tally.of(LOOKS)),
+        // Whoever meets one has not come here.
+        ("differences", 0),
+    ];
+    for (what, times) in &figures[..figures.len() - 1] {
+        assert!(*times > 0, "it never came to: {what}");
     }
+    SOAK.record(Some(seed), &figures);
 }
 
 async fn soak(host: &str, capture: Capture, time: Duration, seed: u64, tally: &Tally) {
@@ -76,11 +123,17 @@ async fn soak(host: &str, capture: Capture, time: Duration, seed: u64, tally: &T
     let stop = CancellationToken::new();
     let mut workers = JoinSet::new();
     for worker in 0..WRITERS {
-        workers.spawn(write(connect(&db).await, StdRng::seed_from_u64(seed + worker), stop.clone(), tally.clone()));
+        workers.spawn(write(connect(&db).await, StdRng::seed_from_u64(seed.wrapping_add(worker)), stop.clone(), tally.clone()));
     }
     for worker in 0..2 {
-        workers.spawn(keep(connect(&db).await, StdRng::seed_from_u64(seed + 100 + worker), stop.clone(), tally.clone()));
+        workers.spawn(keep(
+            connect(&db).await,
+            StdRng::seed_from_u64(seed.wrapping_add(100 + worker)),
+            stop.clone(),
+            tally.clone(),
+        ));
     }
+    workers.spawn(repair(db.pool.clone(), stop.clone(), tally.clone()));
     workers.spawn(backfill(connect(&db).await, stop.clone(), tally.clone()));
     workers.spawn(read(connect(&db).await, stop.clone(), tally.clone()));
     workers.spawn(check(connect(&db).await, stop.clone(), tally.clone()));
@@ -129,6 +182,7 @@ async fn write(mut conn: PgConnection, mut rng: StdRng, stop: CancellationToken,
         }
         let end = if lost || rng.random_bool(0.1) { "rollback" } else { "commit" };
         match conn.execute(end).await {
+            Ok(_) if end == "commit" && !lost => tally.count(commit_in(*isolation)),
             Ok(_) => tally.count(end),
             Err(error) => tolerate(&error, &HOST_ERRORS, "commit", &tally),
         }
@@ -151,25 +205,40 @@ async fn perform(conn: &mut PgConnection, write: &Write, tally: &Tally) -> bool 
 fn tolerate(error: &sqlx::Error, tolerated: &[&str], sql: &str, tally: &Tally) {
     let code = code_of(error);
     assert!(tolerated.contains(&code.as_str()), "{error}: {sql}");
-    tally.count(format!("refused with {code}"));
+    tally.count(format!("{CONFLICT} {code}"));
 }
 
 async fn keep(mut conn: PgConnection, mut rng: StdRng, stop: CancellationToken, tally: Tally) {
     while !stop.is_cancelled() {
-        let work = *KEEPING.choose(&mut rng).unwrap();
+        let (kind, work) = *KEEPING.choose(&mut rng).unwrap();
         match conn.execute(work).await {
-            Ok(_) => tally.count("keeper: done"),
+            Ok(_) => tally.count(kind),
             Err(error) => tolerate(&error, &KEEPER_ERRORS, work, &tally),
         }
         tokio::time::sleep(Duration::from_millis(rng.random_range(0..30))).await;
     }
 }
 
+/// What operators do who do not trust us: verify, in snapshots of their own beside all that happens, and rebuild what differs. Nothing does.
+async fn repair(pool: PgPool, stop: CancellationToken, tally: Tally) {
+    while !stop.is_cancelled() {
+        match repair::repair(&pool).await {
+            Ok(report) => {
+                assert!(report.days.is_empty() && report.rebuilt.is_empty(), "there was something to repair: {report:?}");
+                tally.count(REPAIR);
+            }
+            Err(repair::Error::Database(error)) => tolerate(&error, &KEEPER_ERRORS, "repair", &tally),
+            Err(error) => panic!("{error}"),
+        }
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+}
+
 async fn backfill(mut conn: PgConnection, stop: CancellationToken, tally: Tally) {
     while !stop.is_cancelled() {
-        for work in BACKFILL {
+        for (kind, work) in BACKFILL {
             match conn.execute(work).await {
-                Ok(_) => tally.count("backfill: done"),
+                Ok(_) => tally.count(kind),
                 Err(error) => tolerate(&error, &KEEPER_ERRORS, work, &tally),
             }
             tokio::time::sleep(Duration::from_millis(20)).await;
@@ -187,14 +256,18 @@ async fn read(mut conn: PgConnection, stop: CancellationToken, tally: Tally) {
         tokio::time::sleep(Duration::from_millis(50)).await;
         let after: Result<Option<String>, _> = sqlx::query_scalar(LOOK).fetch_one(&mut conn).await;
         assert_eq!(before.unwrap(), after.unwrap(), "a snapshot changed");
-        tally.count("reader: two looks agree");
+        tally.count(LOOKS);
         conn.execute("commit").await.unwrap();
+        for monitor in MONITORS {
+            conn.execute(monitor).await.unwrap();
+            tally.count("reader: monitor");
+        }
     }
 }
 
 async fn check(mut conn: PgConnection, stop: CancellationToken, tally: Tally) {
     while !stop.is_cancelled() {
         assert_exact(&mut conn, "a moment of the soak").await;
-        tally.count("check: exact");
+        tally.count(CHECK);
     }
 }

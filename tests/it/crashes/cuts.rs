@@ -8,6 +8,7 @@ use super::reporter::{Door, Entrance, Reporters};
 use super::summary::Summary;
 use nix::sys::signal::Signal;
 use std::sync::Arc;
+use tallybook::testing::results::CUTS;
 
 /// The part of the run whose choices reporters follow.
 const PART: u64 = 91;
@@ -42,6 +43,13 @@ async fn what_was_sent_again_after_a_cut_connection_is_there_once() {
     );
     assert!(requests.min(waiting).min(answers) > 0);
     summary.assert_clean();
+    let cuts = [
+        ("in a request", requests),
+        ("between it and its answer", waiting),
+        ("in an answer", answers),
+        ("reports acknowledged", summary.acknowledged),
+    ];
+    CUTS.record(Some(choices::seed()), &[&cuts[..], &summary.faults()].concat());
     let ended = instance.end_service(Signal::SIGTERM).unwrap();
     assert!(ended.status.success(), "{ended:?}");
 }

@@ -1,4 +1,5 @@
 //! The disk is full: PostgreSQL says so and then dies of it; the service says so and waits, and goes on when there is space.
+use super::choices;
 use super::instance::Instance;
 use super::patience::wait_for;
 use super::recovery;
@@ -7,6 +8,7 @@ use super::summary::Summary;
 use super::tmpfs::Tmpfs;
 use nix::sys::signal::Signal;
 use sqlx::Executor;
+use tallybook::testing::results::FULL_DISK;
 
 /// The part of the run whose choices reporters follow.
 const PART: u64 = 92;
@@ -69,4 +71,6 @@ async fn a_full_disk_loses_nothing_and_ends_by_itself() {
     instance.serve();
     let ended = instance.end_service(Signal::SIGTERM).unwrap();
     assert!(ended.status.success(), "{ended:?}");
+    let figures = [("disks filled", 1), ("reports acknowledged", summary.acknowledged)];
+    FULL_DISK.record(Some(choices::seed()), &[&figures[..], &summary.faults()].concat());
 }

@@ -2,7 +2,8 @@
 //!
 //! A gate is an advisory lock of its keeper's session, so it opens by itself when the keeper goes or the server dies.
 use super::patience::ask;
-use sqlx::{AssertSqlSafe, Executor, PgConnection, PgPool};
+use sqlx::{AssertSqlSafe, Executor, PgConnection};
+use tallybook::db::pool::PgPool;
 
 /// Where a gate can be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -15,12 +16,14 @@ pub(super) enum Place {
     Fold,
     /// Among the rollup rows that a slice of backfill writes.
     Backfill,
+    /// Among the sums that are sealed.
+    Sealing,
     /// Among the commands of migrations.
     Migration,
 }
 
 /// Trigger, the table that it is on, and what makes it.
-const TRIGGERS: [(&str, &str, &str); 4] = [
+const TRIGGERS: [(&str, &str, &str); 5] = [
     (
         "gate_ingest",
         "public.task_usage",
@@ -44,6 +47,11 @@ const TRIGGERS: [(&str, &str, &str); 4] = [
         "create trigger gate_quarter_hour before insert on tallybook.task_usage_quarter_hour
          for each row execute function crash.at_rollup_row()",
     ),
+    (
+        "gate_sealing",
+        "tallybook.sealed_usage",
+        "create trigger gate_sealing before insert on tallybook.sealed_usage for each row execute function crash.at_row('sealing')",
+    ),
 ];
 /// Lets everybody pass for a long time.
 const FAR: i64 = 1_000_000_000_000;
@@ -61,6 +69,7 @@ impl Place {
             Self::Import => "import",
             Self::Fold => "fold",
             Self::Backfill => "backfill",
+            Self::Sealing => "sealing",
             Self::Migration => "migration",
         }
     }

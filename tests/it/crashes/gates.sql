@@ -5,6 +5,7 @@ create sequence if not exists crash.ingest minvalue -1000000000000 start -100000
 create sequence if not exists crash.import minvalue -1000000000000 start -1000000000000;
 create sequence if not exists crash.fold minvalue -1000000000000 start -1000000000000;
 create sequence if not exists crash.backfill minvalue -1000000000000 start -1000000000000;
+create sequence if not exists crash.sealing minvalue -1000000000000 start -1000000000000;
 create sequence if not exists crash.migration minvalue -1000000000000 start -1000000000000;
 
 -- Who waits here waits for the test, however busy the machine is.

@@ -28,6 +28,13 @@ impl ImportFile {
         Self { path, holds }
     }
 
+    /// The command that seals what such files hold, of June 2025, and nothing that is reported.
+    pub(super) fn sealing() -> String {
+        let today = tallybook::clock::Clock::system().now().to_zoned(jiff::tz::TimeZone::UTC).date();
+        let days = (today - jiff::civil::date(2025, 12, 1)).get_days();
+        format!("retain --raw {days}d --batch-rows 700 --json")
+    }
+
     /// The command that imports it.
     pub(super) fn command(&self) -> String {
         let columns = "--time TIMESTAMP --input ContextTokens --output GeneratedTokens";

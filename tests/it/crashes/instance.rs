@@ -7,11 +7,12 @@ use crate::cli::in_directory;
 use nix::sys::signal::Signal;
 use nix::sys::statvfs::statvfs;
 use sqlx::postgres::{PgConnectOptions, PgSslMode};
-use sqlx::{Connection, PgConnection, PgPool};
+use sqlx::{Connection, PgConnection};
 use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use tallybook::db::pool::PgPool;
 use tempfile::TempDir;
 
 /// A private instance; whatever is left of it when this is dropped is killed.
@@ -44,7 +45,7 @@ pub(super) fn directory() -> TempDir {
 impl Instance {
     /// An instance in `data_dir` that does not run yet.
     pub(super) fn new(data_dir: &Path) -> Self {
-        let pool = tallybook::db::pool::lazy(superuser(data_dir), 2);
+        let pool = tallybook::db::pool::lazy(superuser(data_dir), None, 2);
         Self { data_dir: data_dir.to_owned(), service: None, door: Arc::default(), pool }
     }
 

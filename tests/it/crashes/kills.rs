@@ -1,23 +1,26 @@
 //! `kill -9`, at chosen points and at random ones, as often as one likes.
 use super::choices::{choices, kills, seed};
-use super::plan::{self, Kill};
+use super::plan::{self, Kill, POINTS, SEALING};
 use super::session::Session;
 use super::summary::Summary;
 use std::sync::Mutex;
 use std::sync::mpsc;
 use std::thread;
+use tallybook::testing::results::KILLS;
 
 /// Instances that are killed at the same time.
 const SESSIONS_AT_ONCE: usize = 3;
+/// One kill in the middle of sealing for so many others.
+const SEALING_SHARE: usize = 6;
 /// Kills that one instance has to survive, at most: what is compared after each of them grows.
 const SESSION_KILLS_MAX: usize = 24;
 
 #[test]
 fn nothing_acknowledged_is_lost_or_counted_twice_whoever_is_killed_whenever() {
-    let kills = plan::kills(&mut choices(0), kills());
-    let all = kills.len();
-    let share = all.div_ceil(SESSIONS_AT_ONCE).clamp(1, SESSION_KILLS_MAX);
-    let sessions = Mutex::new((1_u64..).zip(kills.chunks(share)));
+    let (anywhere, sealing) = (kills(), kills() / SEALING_SHARE);
+    let (anywhere, sealing) = (plan::kills(&POINTS, &mut choices(0), anywhere), plan::kills(&SEALING, &mut choices(0), sealing));
+    let share = anywhere.len().div_ceil(SESSIONS_AT_ONCE).clamp(1, SESSION_KILLS_MAX);
+    let sessions = Mutex::new((1_u64..).zip(anywhere.chunks(share).chain(sealing.chunks(share))));
     let (told, done) = mpsc::channel();
     let mut summary = Summary::default();
     thread::scope(|scope| {
@@ -38,6 +41,7 @@ fn nothing_acknowledged_is_lost_or_counted_twice_whoever_is_killed_whenever() {
     });
     println!("\n{summary}");
     summary.assert_clean();
+    KILLS.record(Some(seed()), &summary.kills());
 }
 
 /// An instance that survives `kills`.

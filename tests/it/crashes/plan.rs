@@ -32,6 +32,8 @@ pub(super) enum Work {
     Migration,
     /// A file is being read.
     Import,
+    /// Old usage is being sealed.
+    Sealing,
     /// PostgreSQL begins to recover from a kill of everything.
     Recovery,
 }
@@ -79,12 +81,17 @@ pub(super) const POINTS: [Point; 12] = [
     Point { work: Work::Recovery, stage: Stage::Any },
 ];
 
+/// For instances of their own: the migrations that others go back on would give up what is sealed.
+pub(super) const SEALING: [Point; 2] =
+    [Point { work: Work::Sealing, stage: Stage::Written }, Point { work: Work::Sealing, stage: Stage::Committed }];
+
 impl Point {
     /// Who takes part, and can be killed.
     fn victims(self) -> &'static [Victim] {
         use Victim::{Backend, Command, Everything, Postmaster, Service};
         match self.work {
             Work::Any | Work::Ingest | Work::Fold => &[Service, Postmaster, Backend, Everything],
+            Work::Sealing => &[Postmaster, Backend, Everything, Command],
             Work::Backfill | Work::Migration | Work::Import => &[Service, Postmaster, Backend, Everything, Command],
             // A server that does not get through its recovery is reported, and its service ends.
             Work::Recovery => &[Service, Everything],
@@ -92,11 +99,11 @@ impl Point {
     }
 }
 
-/// `count` kills: the points in turn, each with its victims in a random order before any comes again.
-pub(super) fn kills(choices: &mut impl rand::RngExt, count: usize) -> Vec<Kill> {
-    let mut left: [Vec<Victim>; POINTS.len()] = [const { Vec::new() }; POINTS.len()];
+/// `count` kills: `points` in turn, each with its victims in a random order before any comes again.
+pub(super) fn kills(points: &[Point], choices: &mut impl rand::RngExt, count: usize) -> Vec<Kill> {
+    let mut left: Vec<Vec<Victim>> = vec![Vec::new(); points.len()];
     let mut kills = Vec::with_capacity(count);
-    for (point, victims) in (0..count).map(|n| (POINTS[n % POINTS.len()], n % POINTS.len())) {
+    for (point, victims) in (0..count).map(|n| (points[n % points.len()], n % points.len())) {
         let victims = &mut left[victims];
         if victims.is_empty() {
             victims.extend(point.victims());
@@ -139,6 +146,7 @@ impl fmt::Display for Point {
             Work::Backfill => "backfill slice",
             Work::Migration => "migration",
             Work::Import => "import",
+            Work::Sealing => "sealing",
             Work::Recovery => "recovery from a kill",
         };
         let stage = match self.stage {

@@ -41,7 +41,10 @@ pub(super) async fn check_totals(instance: &Instance, ledger: &Ledger, imported:
     let (reported, imported) = (ledger.totals(), imported);
     let all = (reported.0 + imported.0, reported.1 + imported.1, reported.2 + imported.2);
     let shown = [
-        ("raw", "select count(*), sum(input_tokens)::bigint, sum(output_tokens)::bigint from public.task_usage"),
+        (
+            "raw and sealed",
+            "select sum(event_count)::bigint, sum(input_tokens)::bigint, sum(output_tokens)::bigint from tallybook.contribution()",
+        ),
         (
             "by day",
             "select sum(event_count)::bigint, sum(input_tokens)::bigint, sum(output_tokens)::bigint

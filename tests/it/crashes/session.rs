@@ -21,6 +21,8 @@ use tempfile::TempDir;
 const ROLLUP_ROWS: i64 = 40;
 /// Commands in all migrations but the first, at least.
 const MIGRATION_COMMANDS: i64 = 150;
+/// Sums that a file comes to when it is sealed, at least.
+const SEALED_SUMS: i64 = 300;
 /// Reports that are acknowledged before the first kill: enough for [`ROLLUP_ROWS`].
 const REPORTS_FIRST: u64 = 200;
 
@@ -62,6 +64,7 @@ impl Session {
             Work::Ingest => self.at_gate(kill, Place::Ingest).await,
             Work::Fold => self.at_gate(kill, Place::Fold).await,
             Work::Import => self.during_import(kill).await,
+            Work::Sealing => self.during_sealing(kill).await,
             Work::Backfill => self.during_backfill(kill).await,
             Work::Migration => self.during_migration(kill).await,
         }
@@ -110,8 +113,7 @@ impl Session {
     }
 
     async fn during_import(&mut self, kill: Kill) {
-        self.files += 1;
-        let file = ImportFile::write(self.directory.path(), self.files);
+        let file = self.file();
         let passing = self.choices.random_range(0..RECORDS);
         let gate = Gate::close(self.instance.connect().await, Place::Import, passing).await;
         let mut import = Some(self.instance.command(&file.command()));
@@ -121,9 +123,45 @@ impl Session {
         end_well_or_say_why(import);
         let again = self.instance.run(&file.command());
         assert!(again.contains(&format!("\"records\": {RECORDS}")), "{again}");
+        self.check_imported().await;
+    }
+
+    async fn during_sealing(&mut self, kill: Kill) {
+        let file = self.file();
+        self.instance.run(&file.command());
+        let passing = self.choices.random_range(0..SEALED_SUMS);
+        let gate = Gate::close(self.instance.connect().await, Place::Sealing, passing).await;
+        let mut sealing = Some(self.instance.command(&ImportFile::sealing()));
+        self.kill_at(gate, kill, &mut sealing).await;
+        self.instance.serve();
+        end_well_or_say_why(sealing);
+        self.check_imported().await;
+        // The next one goes on, past what a transaction that has not noticed its end may still hold.
+        let left = "select count(*) from public.task_usage where model = 'imported'";
+        ask("all of it to be sealed", || async {
+            self.instance.run(&ImportFile::sealing());
+            let left: i64 = sqlx::query_scalar(left).fetch_one(&self.instance.pool).await?;
+            Ok((left == 0).then_some(()))
+        })
+        .await;
+        let again = self.instance.run(&file.command());
+        assert!(again.contains(&format!("\"sealed\": {RECORDS}")), "{again}");
+        self.check_imported().await;
+    }
+
+    /// The next file to be imported, which counts from now on.
+    fn file(&mut self) -> ImportFile {
+        self.files += 1;
+        let file = ImportFile::write(self.directory.path(), self.files);
         let (records, input, output) = file.holds;
         self.imported = (self.imported.0 + records, self.imported.1 + input, self.imported.2 + output);
-        let sums = "select count(*), sum(input_tokens)::bigint, sum(output_tokens)::bigint from public.task_usage where model = 'imported'";
+        file
+    }
+
+    /// Whether what was imported is there, sealed or not.
+    async fn check_imported(&mut self) {
+        let sums = "select sum(event_count)::bigint, sum(input_tokens)::bigint, sum(output_tokens)::bigint
+            from tallybook.contribution() where model = 'imported'";
         let stored: Imported = ask("the import", || sqlx::query_as(sums).fetch_optional(&self.instance.pool)).await;
         self.summary.totalled("imported", self.imported, stored);
     }

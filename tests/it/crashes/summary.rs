@@ -1,7 +1,7 @@
 //! What a run of kills came to, as a table.
 use super::choices;
 use super::ledger::Differences;
-use super::plan::{Kill, POINTS, Point, VICTIMS, Victim};
+use super::plan::{Kill, POINTS, Point, SEALING, VICTIMS, Victim};
 use super::reporter::Answers;
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;
@@ -81,6 +81,28 @@ impl Summary {
         assert_eq!(faults, (0, 0, 0, 0, 0), "seed {}: {:#?}", choices::seed(), self.examples);
     }
 
+    /// The faults as they are recorded.
+    pub(super) fn faults(&self) -> [(&'static str, u64); 4] {
+        [("reports lost", self.lost), ("counted twice", self.doubled), ("differences", self.drifted), ("odd answers", self.odd)]
+    }
+
+    /// The figures of a run of kills, as they are recorded.
+    pub(super) fn kills(&self) -> Vec<(&'static str, u64)> {
+        let of = |victim| self.count(|_, v| v == victim);
+        let kills = [
+            ("kills", self.count(|_, _| true)),
+            ("of the service", of(Victim::Service)),
+            ("of PostgreSQL", of(Victim::Postmaster)),
+            ("of one of its processes", of(Victim::Backend)),
+            ("of everything", of(Victim::Everything)),
+            ("of a command", of(Victim::Command)),
+            ("reports acknowledged", self.acknowledged),
+            ("records imported", u64::try_from(self.imported).unwrap()),
+            ("comparisons", self.checks),
+        ];
+        [&kills[..], &self.faults()].concat()
+    }
+
     fn count(&self, of: impl Fn(Point, Victim) -> bool) -> u64 {
         self.kills.iter().filter(|((point, victim), _)| of(*point, *victim)).map(|(_, count)| count).sum()
     }
@@ -92,7 +114,7 @@ impl fmt::Display for Summary {
             write!(f, "{:40}", "killed with -9 during")?;
             VICTIMS.iter().try_for_each(|victim| write!(f, "{victim:>12}"))?;
             writeln!(f, "{:>12}", "all")?;
-            for point in POINTS {
+            for point in POINTS.into_iter().chain(SEALING) {
                 write!(f, "{point:40}")?;
                 VICTIMS.iter().try_for_each(|victim| write!(f, "{:12}", self.count(|p, v| p == point && v == *victim)))?;
                 writeln!(f, "{:12}", self.count(|p, _| p == point))?;

@@ -29,19 +29,22 @@ async fn m04_reads_are_exact_before_while_and_after_history_is_covered() {
 
 #[tokio::test]
 async fn m14_no_locale_and_no_collation_decides_what_is_equal() {
-    for options in
-        ["", "locale_provider icu icu_locale 'tr-TR' locale 'C.UTF-8'", "locale_provider icu icu_locale 'az' locale 'C.UTF-8'"]
-    {
-        let db = testing::empty_database_with(options).await;
+    // Some builds of PostgreSQL come without ICU, or without the extensions: with those nobody can have what they bring.
+    let scratch = testing::empty_database().await;
+    let alike = "create collation alike (provider = icu, locale = 'und-u-ks-level1', deterministic = false)";
+    let has_icu = scratch.pool.execute(alike).await.is_ok();
+    let has_citext = scratch.pool.execute("create extension citext").await.is_ok();
+    let retype = |to: &str| format!("alter table task_usage alter model type {to}, alter provider type {to}");
+    let mut hosts = vec!["select 1".to_owned()];
+    hosts.extend(has_icu.then(|| format!("{alike}; {}", retype("text collate alike"))));
+    hosts.extend(has_citext.then(|| format!("create extension citext; {}", retype("citext"))));
+    let turkic = ["tr-TR", "az"].map(|locale| format!("locale_provider icu icu_locale '{locale}' locale 'C.UTF-8'"));
+    for options in [String::new()].into_iter().chain(turkic).take(if has_icu { 3 } else { 1 }) {
+        let db = testing::empty_database_with(&options).await;
         migrate::up_with(&db.pool, &mutations::migrations()).await.unwrap();
         db.pool.execute(include_str!("../../../src/testing/one_task.sql")).await.unwrap();
         let mut conn = db.connect().await;
-        for (round, host) in (1..).zip([
-            "select 1",
-            "create collation alike (provider = icu, locale = 'und-u-ks-level1', deterministic = false);
-             alter table task_usage alter model type text collate alike, alter provider type text collate alike",
-            "create extension citext; alter table task_usage alter model type citext, alter provider type citext",
-        ]) {
+        for (round, host) in (1..).zip(&hosts) {
             run(&mut conn, host).await;
             for (provider, model) in [("CLAUDE I", "opus"), ("claude i", "Opus"), ("Claude İ", "OPUS"), ("claude ı", "öpüs")]
             {
@@ -74,10 +77,23 @@ async fn m14_no_locale_and_no_collation_decides_what_is_equal() {
 const HIJACK: &str = "
     create function evil.hijacked() returns int language plpgsql as $$ begin raise exception 'hijacked as %', current_user; end $$;
     create function evil.bucket(timestamptz) returns timestamptz language sql as 'select null::timestamptz from (select evil.hijacked()) x';
-    create function evil.minus(numeric, numeric) returns numeric language sql as 'select evil.hijacked()::numeric';
-    create operator evil.- (leftarg = numeric, rightarg = numeric, function = evil.minus);
-    create function evil.differ(text, text) returns boolean language sql as 'select evil.hijacked() = 1';
-    create operator evil.= (leftarg = text, rightarg = text, function = evil.differ);
+    do $$
+    declare
+      o record;
+    begin
+      for o in select oid, oprname, oprleft::regtype as l, oprright::regtype as r, oprresult::regtype as result from pg_operator
+        where oprnamespace = 'pg_catalog'::regnamespace and oprname in ('=', '<>', '<', '>', '+', '-', '~')
+          and array[nullif(oprleft, 0), oprright] <@ array[null, 'bool', 'text', 'uuid', 'timestamptz', 'int4', 'int8', 'numeric']::regtype[]::oid[] loop
+        execute format('create function evil.operate_%s(%s) returns %s language plpgsql as ''begin return evil.hijacked(); end''', o.oid,
+          concat_ws(', ', nullif(o.l::oid, 0)::regtype, o.r), o.result);
+        execute format('create operator evil.%s (%s rightarg = %s, function = evil.operate_%s)', o.oprname,
+          case when o.l::oid <> 0 then format('leftarg = %s,', o.l) else '' end, o.r, o.oid);
+      end loop;
+    end $$;
+    create function evil.count() returns bigint language sql as 'select evil.hijacked()';
+    create function evil.sum(integer) returns bigint language sql as 'select evil.hijacked()';
+    create function evil.sum(bigint) returns numeric language sql as 'select evil.hijacked()';
+    create function evil.sum(numeric) returns numeric language sql as 'select evil.hijacked()';
     create function evil.lower(text) returns text language sql as 'select evil.hijacked()::text';
     create function evil.pg_current_xact_id() returns xid8 language sql as 'select null::xid8 from (select evil.hijacked()) x';
     create function evil.clock_timestamp() returns timestamptz language sql as 'select null::timestamptz from (select evil.hijacked()) x';
@@ -97,9 +113,9 @@ async fn m15_a_writer_s_own_names_do_not_run_with_our_rights() {
         writer.execute(HIJACK).await.unwrap();
         for write in [
             "insert into public.task_usage (task_id, provider, model, event_key, input_tokens) values (public.the('task 1'), 'Claude', 'opus', 'hijack', 3)",
-            "update public.task_usage set input_tokens = input_tokens + 4",
+            "update public.task_usage set input_tokens = input_tokens operator(pg_catalog.+) 4",
             "update public.task_usage set model = 'other' where event_key operator(pg_catalog.=) 'hijack'",
-            "update public.agent_task_queue set runtime_id = null where id = public.the('task 1')",
+            "update public.agent_task_queue set runtime_id = null where id operator(pg_catalog.=) public.the('task 1')",
             "update public.agent set workspace_id = public.the('workspace 2')",
             "update public.issue set project_id = null",
             "delete from public.task_usage where event_key operator(pg_catalog.=) 'hijack'",

@@ -128,6 +128,8 @@ async fn r15_spend_stays_when_its_runtime_goes() {
     assert_eq!(text(&mut conn, unattributed).await, "70");
     assert_no_ghosts(&mut conn, "a runtime was deleted").await;
     run(&mut conn, "update task_usage set input_tokens = input_tokens + 1").await;
+    let repeated = "select count(*) - count(distinct (bucket_date, workspace_id, runtime_id, provider, model)) from tallybook.task_usage_daily_now";
+    assert_eq!(text(&mut conn, repeated).await, "0", "a key has one row");
     assert_no_ghosts(&mut conn, "usage without a runtime was corrected").await;
 }
 

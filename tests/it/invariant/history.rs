@@ -32,6 +32,8 @@ pub(super) enum Step {
     MoveAgent(Id, Id),
     MoveIssue(Id, Option<Id>),
     Delete(Kind, Id),
+    /// Deletes, and takes what is sealed along.
+    Purge(Purged, Id),
     /// Usage and its task change in one statement.
     CorrectAndMove(Id, Option<Id>),
     Begin {
@@ -55,6 +57,23 @@ pub(super) enum Step {
         time: usize,
     },
     SettleViews,
+    /// Covers all, and seals a day's usage.
+    Seal {
+        time: usize,
+        batch_rows: i64,
+    },
+    Thin {
+        time: usize,
+    },
+}
+
+/// What sealed usage is known by.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Purged {
+    Workspace,
+    Runtime,
+    Agent,
+    Project,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -121,6 +140,8 @@ pub(super) fn step() -> impl Strategy<Value = Step> {
         3 => (id(), maybe()).prop_map(|(a, b)| Step::MoveIssue(a, b)),
         3 => (prop_oneof![Just(Kind::Workspace), Just(Kind::Runtime), Just(Kind::Agent), Just(Kind::Project), Just(Kind::Issue), Just(Kind::Task)], id())
             .prop_map(|(kind, id)| Step::Delete(kind, id)),
+        2 => (prop_oneof![Just(Purged::Workspace), Just(Purged::Runtime), Just(Purged::Agent), Just(Purged::Project)], id())
+            .prop_map(|(kind, id)| Step::Purge(kind, id)),
         2 => (id(), maybe()).prop_map(|(a, b)| Step::CorrectAndMove(a, b)),
         3 => any::<bool>().prop_map(|repeatable_read| Step::Begin { repeatable_read }),
         2 => Just(Step::Savepoint),
@@ -132,7 +153,14 @@ pub(super) fn step() -> impl Strategy<Value = Step> {
         1 => any::<bool>().prop_map(|daily| Step::Redeclare { daily }),
         1 => (0..TIMES.len()).prop_map(|time| Step::Rebuild { time }),
         1 => Just(Step::SettleViews),
+        4 => (past(), prop_oneof![Just(1_i64), Just(1_000)]).prop_map(|(time, batch_rows)| Step::Seal { time, batch_rows }),
+        2 => past().prop_map(|time| Step::Thin { time }),
     ]
+}
+
+/// A time whose day is over.
+fn past() -> impl Strategy<Value = usize> {
+    prop::sample::select((0..TIMES.len()).filter(|time| TIMES[*time].0 != "infinity").collect::<Vec<_>>())
 }
 
 /// The writer's side of a history: a connection, the model, and what a rollback goes back to.
@@ -155,6 +183,37 @@ impl Writer {
             run(conn, sql).await;
         } else if let Some(sql) = self.maintain(step) {
             run(maintenance, &sql).await;
+        } else {
+            self.retain(step, maintenance).await;
+        }
+    }
+
+    /// Sealing leaves alone what somebody else has, which the model knows nothing of: it is done while nothing is open.
+    async fn retain(&mut self, step: &Step, maintenance: &mut PgConnection) {
+        let (Step::Seal { time, .. } | Step::Thin { time }) = *step else { return };
+        if self.began.is_some() {
+            return;
+        }
+        for _ in 0..2 {
+            run(maintenance, "select tallybook.backfill_slice(1000000)").await;
+        }
+        let day = TIMES[time].2;
+        let since = if time >= 5 { "-infinity" } else { day };
+        if let Step::Seal { batch_rows, .. } = *step {
+            let mut after = "-infinity".to_owned();
+            loop {
+                let sql = format!(
+                    "select go_on_after::text from tallybook.seal('{since}', '{day}'::timestamptz + interval '24 hours', '{after}', {batch_rows})"
+                );
+                match sqlx::query_scalar::<_, Option<String>>(AssertSqlSafe(sql)).fetch_one(&mut *maintenance).await.unwrap() {
+                    Some(next) => after = next,
+                    None => break,
+                }
+            }
+            self.world.seal(day);
+        } else {
+            run(maintenance, &format!("select tallybook.thin('{since}', '{day}'::timestamptz + interval '24 hours')")).await;
+            self.world.thin(day);
         }
     }
 
@@ -272,6 +331,16 @@ impl Writer {
                 format!("update issue set project_id = {} where id = '{}'", reference('4', to), uuid('5', id))
             }
             Step::Delete(kind, id) => delete(w, kind, id),
+            Step::Purge(kind, id) => {
+                let (of_kind, name, digit) = match kind {
+                    Purged::Workspace => (Kind::Workspace, "workspace", '1'),
+                    Purged::Runtime => (Kind::Runtime, "runtime", '2'),
+                    Purged::Agent => (Kind::Agent, "agent", '3'),
+                    Purged::Project => (Kind::Project, "project", '4'),
+                };
+                w.purge_sealed(name, id);
+                format!("{}; select tallybook.purge_sealed('{name}', '{}')", delete(w, of_kind, id), uuid(digit, id))
+            }
             Step::CorrectAndMove(id, runtime) if w.tasks.contains_key(&id) => {
                 let runtime = runtime.filter(|to| w.runtimes.contains_key(to));
                 w.tasks.get_mut(&id)?.runtime = runtime;

@@ -3,10 +3,16 @@ mod history;
 mod world;
 
 use crate::mutations::seeds;
+use crate::property::{cases, for_all};
 use history::{Step, Writer, step};
 use proptest::prelude::*;
 use sqlx::{Executor, PgConnection, Row};
-use tallybook::{rollup::verify, testing};
+use std::cell::Cell;
+use tallybook::rollup::verify;
+use tallybook::testing::{
+    self,
+    results::{self, ONE_SESSION},
+};
 use world::Sums;
 
 const DAILY: &str = "select bucket_date::text, workspace_id::text, runtime_id::text, provider, model,
@@ -25,21 +31,31 @@ const PLANS_DIFFER: &str = "with plans as (
     select 1 from plans group by bucket_start, workspace_id, runtime_id, agent_id, project_id, provider, model
     having sum(plan * input_tokens) <> 0 or sum(plan * event_count) <> 0 or sum(plan * cost_usd_ticks) <> 0 or sum(plan * uncosted_output_tokens) <> 0) x";
 
-proptest! {
-    #![proptest_config(ProptestConfig {
-        cases: std::env::var("TALLYBOOK_HISTORIES").ok().and_then(|n| n.parse().ok()).unwrap_or(24),
-        failure_persistence: seeds("tests/it/invariant/failing-seeds.txt"),
-        ..ProptestConfig::default()
-    })]
-
-    #[test]
-    fn every_now_view_equals_raw_after_every_step(by_row: bool, steps in prop::collection::vec(step(), 1..60)) {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-        runtime.block_on(live_through(by_row, &steps));
-    }
+#[test]
+fn every_now_view_equals_raw_after_every_step() {
+    let seed = results::seed();
+    let (histories, steps) = (Cell::new(0), Cell::new(0));
+    let strategy = (any::<bool>(), prop::collection::vec(step(), 1..60));
+    for_all(
+        seed,
+        cases("TALLYBOOK_HISTORIES", 24),
+        seeds("tests/it/invariant/failing-seeds.txt"),
+        &strategy,
+        |(by_row, history)| {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+            steps.set(steps.get() + runtime.block_on(live_through(by_row, &history)));
+            histories.set(histories.get() + 1);
+        },
+    );
+    let steps = steps.get();
+    // Each now-view with the model and with raw, and one plan of pending with the other.
+    let comparisons = 4 * steps;
+    let figures = [("histories", histories.get()), ("steps", steps), ("comparisons", comparisons), ("differences", 0)];
+    ONE_SESSION.record(Some(seed), &figures);
 }
 
-async fn live_through(by_row: bool, steps: &[Step]) {
+/// Tells how many steps it were.
+async fn live_through(by_row: bool, steps: &[Step]) -> u64 {
     let db = testing::database().await;
     let mut conn = db.connect().await;
     let mut maintenance = db.connect().await;
@@ -47,15 +63,18 @@ async fn live_through(by_row: bool, steps: &[Step]) {
         conn.execute("select tallybook.capture_usage_by('row')").await.unwrap();
     }
     let mut writer = Writer::new();
+    let mut taken = 0;
     for step in first_entities().iter().chain(steps) {
         writer.take(step, &mut conn, &mut maintenance).await;
         compare(&mut conn, DAILY, &writer.world.daily(), step).await;
         compare(&mut conn, QUARTER_HOURS, &writer.world.quarter_hours(), step).await;
-        let report = verify::verify_in(&mut conn).await.unwrap();
+        let report = verify::verify_in(&mut (&mut conn).into()).await.unwrap();
         assert!(report.exact(), "after {step:?}: {report:?}");
         let differing: i64 = sqlx::query_scalar(PLANS_DIFFER).fetch_one(&mut conn).await.unwrap();
         assert_eq!(differing, 0, "the plans of pending differ after {step:?}");
+        taken += 1;
     }
+    taken
 }
 
 /// Something to begin with, so that short histories are about usage too.

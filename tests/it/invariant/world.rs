@@ -63,6 +63,21 @@ pub(super) struct World {
     pub(super) issues: BTreeMap<Id, (Id, Option<Id>)>,
     pub(super) tasks: BTreeMap<Id, Task>,
     pub(super) usage: BTreeMap<UsageId, Usage>,
+    pub(super) sealed: Vec<Sealed>,
+}
+
+/// Usage that was sealed, with the key that it had then.
+#[derive(Clone, Debug)]
+pub(super) struct Sealed {
+    quarter_hour: String,
+    day: &'static str,
+    workspace: Id,
+    runtime: Option<Id>,
+    agent: Id,
+    project: Option<Id>,
+    provider: usize,
+    model: usize,
+    usage: Usage,
 }
 
 /// Sums of eleven measures and a count, by a key of texts.
@@ -114,40 +129,82 @@ impl World {
         self.usage.retain(|(task, ..), _| *task != id);
     }
 
+    /// Moves the usage of a UTC day out of reach of all that changes tasks, agents and issues.
+    pub(super) fn seal(&mut self, day: &str) {
+        let (old, kept) = std::mem::take(&mut self.usage).into_iter().partition(|(_, usage)| TIMES[usage.time].2 == day);
+        self.usage = kept;
+        let old: BTreeMap<UsageId, Usage> = old;
+        let sealed: Vec<_> = old.iter().map(|(id, usage)| self.keyed(id, usage)).collect();
+        self.sealed.extend(sealed);
+    }
+
+    /// Of sealed usage of a UTC day, keeps no more than that it was that day.
+    pub(super) fn thin(&mut self, day: &str) {
+        self.sealed
+            .iter_mut()
+            .filter(|sealed| sealed.day == day)
+            .for_each(|sealed| sealed.quarter_hour = format!("{day} 00:00:00+00"));
+    }
+
+    /// Sealed usage of a workspace or an agent goes; that of a runtime or a project is nobody's.
+    pub(super) fn purge_sealed(&mut self, kind: &str, id: Id) {
+        match kind {
+            "workspace" => self.sealed.retain(|sealed| sealed.workspace != id),
+            "agent" => self.sealed.retain(|sealed| sealed.agent != id),
+            "runtime" => self.sealed.iter_mut().filter(|s| s.runtime == Some(id)).for_each(|s| s.runtime = None),
+            _ => self.sealed.iter_mut().filter(|s| s.project == Some(id)).for_each(|s| s.project = None),
+        }
+    }
+
+    /// A row of usage at its key.
+    fn keyed(&self, (task, provider, model, _): &UsageId, usage: &Usage) -> Sealed {
+        let task = &self.tasks[task];
+        Sealed {
+            quarter_hour: TIMES[usage.time].1.to_owned(),
+            day: TIMES[usage.time].2,
+            workspace: self.agents[&task.agent],
+            runtime: task.runtime,
+            agent: task.agent,
+            project: task.issue.and_then(|issue| self.issues[&issue].1),
+            provider: *provider,
+            model: *model,
+            usage: usage.clone(),
+        }
+    }
+
     /// Sums by day, workspace, runtime, provider and model.
     pub(super) fn daily(&self) -> Sums {
-        self.sums(|(task, provider, model, _), usage| {
-            let task = &self.tasks[task];
+        self.sums(|row| {
             vec![
-                Some(TIMES[usage.time].2.to_owned()),
-                Some(uuid('1', self.agents[&task.agent])),
-                task.runtime.map(|id| uuid('2', id)),
-                Some(provider_key(PROVIDERS[*provider])),
-                Some(model_key(&models()[*model])),
+                Some(row.day.to_owned()),
+                Some(uuid('1', row.workspace)),
+                row.runtime.map(|id| uuid('2', id)),
+                Some(provider_key(PROVIDERS[row.provider])),
+                Some(model_key(&models()[row.model])),
             ]
         })
     }
 
     /// Sums by quarter hour, workspace, runtime, agent, project, provider and model.
     pub(super) fn quarter_hours(&self) -> Sums {
-        self.sums(|(task, provider, model, _), usage| {
-            let task = &self.tasks[task];
+        self.sums(|row| {
             vec![
-                Some(TIMES[usage.time].1.to_owned()),
-                Some(uuid('1', self.agents[&task.agent])),
-                task.runtime.map(|id| uuid('2', id)),
-                Some(uuid('3', task.agent)),
-                task.issue.and_then(|issue| self.issues[&issue].1).map(|id| uuid('4', id)),
-                Some(provider_key(PROVIDERS[*provider])),
-                Some(model_key(&models()[*model])),
+                Some(row.quarter_hour.clone()),
+                Some(uuid('1', row.workspace)),
+                row.runtime.map(|id| uuid('2', id)),
+                Some(uuid('3', row.agent)),
+                row.project.map(|id| uuid('4', id)),
+                Some(provider_key(PROVIDERS[row.provider])),
+                Some(model_key(&models()[row.model])),
             ]
         })
     }
 
-    fn sums(&self, key: impl Fn(&UsageId, &Usage) -> Vec<Option<String>>) -> Sums {
+    fn sums(&self, key: impl Fn(&Sealed) -> Vec<Option<String>>) -> Sums {
         let mut sums = Sums::new();
-        for (id, usage) in &self.usage {
-            let sum = sums.entry(key(id, usage)).or_insert([0; 12]);
+        let raw = self.usage.iter().map(|(id, usage)| self.keyed(id, usage));
+        for row in raw.chain(self.sealed.iter().cloned()) {
+            let (sum, usage) = (sums.entry(key(&row)).or_insert([0; 12]), &row.usage);
             for (position, tokens) in usage.tokens.iter().enumerate() {
                 sum[position] += i128::from(*tokens);
                 if usage.cost.is_none() {

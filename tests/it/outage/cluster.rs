@@ -17,12 +17,12 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-pub(super) const WORKSPACE: &str = "00000000-0000-4000-8000-000000000001";
-pub(super) const TASK: &str = "00000000-0000-4000-8000-000000000004";
+pub(crate) const WORKSPACE: &str = "00000000-0000-4000-8000-000000000001";
+pub(crate) const TASK: &str = "00000000-0000-4000-8000-000000000004";
 
 /// How a server is ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Stop {
+pub(crate) enum Stop {
     /// `pg_ctl stop -m fast`: transactions are rolled back, sessions told.
     Fast,
     /// `pg_ctl stop -m immediate`: as by a crash, but the sessions are told.
@@ -31,25 +31,43 @@ pub(super) enum Stop {
     Killed,
 }
 
-pub(super) struct Cluster {
+pub(crate) struct Cluster {
     postgres: Arc<PrivatePostgres>,
     directory: TempDir,
 }
 
 impl Cluster {
-    pub(super) fn start() -> Self {
+    pub(crate) fn start() -> Self {
+        Self::start_in(Self::directory())
+    }
+
+    /// A directory that the server's user can reach, also when we are root.
+    pub(crate) fn directory() -> TempDir {
         let directory = tempfile::tempdir().unwrap();
-        // The server's user must reach it, also when we are root.
         fs::set_permissions(directory.path(), Permissions::from_mode(0o755)).unwrap();
+        directory
+    }
+
+    /// On the cluster that is in the directory, or a new one.
+    pub(crate) fn start_in(directory: TempDir) -> Self {
         Self { postgres: Arc::new(PrivatePostgres::join(directory.path()).unwrap()), directory }
     }
 
-    pub(super) fn by_socket(&self) -> Place {
-        Place::Url(Box::new(self.postgres.connect_options()))
+    pub(crate) fn by_socket(&self) -> Place {
+        Place::from(self.postgres.connect_options())
+    }
+
+    pub(crate) fn data(&self) -> PathBuf {
+        self.directory.path().join("postgres")
+    }
+
+    /// The role that may do everything, in its own database.
+    pub(crate) fn superuser(&self) -> PgConnectOptions {
+        self.postgres.connect_options().username("postgres").database("postgres")
     }
 
     /// Puts one task into an empty schema.
-    pub(super) async fn fill(&self) {
+    pub(crate) async fn fill(&self) {
         let mut connection = PgConnection::connect_with(&self.postgres.connect_options()).await.unwrap();
         if sqlx::query_scalar::<_, bool>("select not exists (select from public.workspace)")
             .fetch_one(&mut connection)
@@ -69,12 +87,12 @@ impl Cluster {
         options.get_socket().unwrap().join(format!(".s.PGSQL.{}", options.get_port()))
     }
 
-    pub(super) fn has_socket(&self) -> bool {
+    pub(crate) fn has_socket(&self) -> bool {
         self.socket().exists()
     }
 
     /// Ends the server, and returns when it has ended.
-    pub(super) async fn stop(&self, stop: Stop) {
+    pub(crate) async fn stop(&self, stop: Stop) {
         let text = fs::read_to_string(self.pid_file()).unwrap();
         let pid = Pid::from_raw(text.lines().next().unwrap().parse().unwrap());
         let signal = match stop {
@@ -90,13 +108,13 @@ impl Cluster {
         }
     }
 
-    pub(super) async fn start_again(&self) {
+    pub(crate) async fn start_again(&self) {
         let postgres = Arc::clone(&self.postgres);
         assert!(blocking(move || postgres.revive().unwrap()).await, "it had not ended");
     }
 
     /// A port that leads to the server's socket.
-    pub(super) async fn open_door(&self) -> Door {
+    pub(crate) async fn open_door(&self) -> Door {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let (address, socket) = (listener.local_addr().unwrap(), self.socket());
         Door { address, options: self.postgres.connect_options(), keeper: Some(Keeper::start(listener, socket.clone())), socket }
@@ -104,7 +122,7 @@ impl Cluster {
 }
 
 /// A port that leads to the server, or to nothing.
-pub(super) struct Door {
+pub(crate) struct Door {
     address: SocketAddr,
     options: PgConnectOptions,
     socket: PathBuf,
@@ -137,16 +155,16 @@ async fn lead(mut inside: TcpStream, socket: PathBuf) -> std::io::Result<(u64, u
 }
 
 impl Door {
-    pub(super) fn place(&self) -> Place {
+    pub(crate) fn place(&self) -> Place {
         let mut url = sqlx::ConnectOptions::to_url_lossy(&self.options);
         url.set_query(Some("sslmode=disable"));
         url.set_host(Some("127.0.0.1")).unwrap();
         url.set_port(Some(self.address.port())).unwrap();
-        Place::Url(Box::new(url.as_str().parse().unwrap()))
+        Place::from(url.as_str().parse::<PgConnectOptions>().unwrap())
     }
 
     /// Shuts it, whoever is in it: from now on connections are refused.
-    pub(super) async fn close(mut self) -> Self {
+    pub(crate) async fn close(mut self) -> Self {
         if let Some(keeper) = self.keeper.take() {
             keeper.shut.cancel();
             keeper.tracker.wait().await;
@@ -154,7 +172,13 @@ impl Door {
         self
     }
 
-    pub(super) async fn open_again(mut self) -> Self {
+    /// Lets it lead to another server from its next opening on.
+    pub(crate) fn leading_to(mut self, cluster: &Cluster) -> Self {
+        self.socket = cluster.socket();
+        self
+    }
+
+    pub(crate) async fn open_again(mut self) -> Self {
         let listener = TcpListener::bind(self.address).await.unwrap();
         self.keeper = Some(Keeper::start(listener, self.socket.clone()));
         self

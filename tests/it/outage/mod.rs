@@ -1,32 +1,33 @@
 //! A database that is stopped under the service, in each way in which it can be gone: requests are refused with a word on when
 //! to come again, and what was acknowledged is there when it comes back.
-mod cluster;
-mod reporters;
+pub(crate) mod cluster;
+pub(crate) mod reporters;
 
 use cluster::{Cluster, Stop};
 use reporters::Reporters;
 use serde_json::Value;
 use std::time::Duration;
 use tallybook::access::{self, New, Scope};
+use tallybook::audit::Actor;
 use tallybook::clock::Clock;
 use tallybook::config::Place;
 use tallybook::rollup::verify;
 use tallybook::service::{Service, Settings};
 
 /// Much longer than anything here takes when the machine is not busy.
-const PATIENCE: Duration = Duration::from_mins(2);
+pub(crate) const PATIENCE: Duration = Duration::from_mins(2);
 /// How often to look for what is waited for.
-const POLL: Duration = Duration::from_millis(20);
+pub(crate) const POLL: Duration = Duration::from_millis(20);
 /// Reporters at once.
 const REPORTERS: usize = 6;
 
 /// An answer to a request.
 #[derive(Debug)]
-struct Answer {
-    status: u16,
+pub(crate) struct Answer {
+    pub(crate) status: u16,
     retry_after: Option<String>,
     content_type: String,
-    body: Value,
+    pub(crate) body: Value,
 }
 
 impl Answer {
@@ -46,19 +47,28 @@ impl Answer {
 
 /// A client with a token.
 #[derive(Clone)]
-struct Client {
+pub(crate) struct Client {
     agent: ureq::Agent,
     base: String,
     token: String,
 }
 
 impl Client {
-    fn get(&self, path: &str) -> Answer {
+    /// With a token that may do everything.
+    pub(crate) async fn of(service: &Service) -> Self {
+        let new = New { name: "test".into(), workspace: None, scopes: vec![Scope::Admin], expires_at: None };
+        let (secret, _) = access::create(&service.pool, &Clock::system(), &Actor::cli(), new).await.unwrap();
+        let agent: ureq::Agent =
+            ureq::Agent::config_builder().http_status_as_error(false).timeout_global(Some(PATIENCE)).build().into();
+        Self { agent, base: format!("http://{}", service.address), token: secret.reveal().to_owned() }
+    }
+
+    pub(crate) fn get(&self, path: &str) -> Answer {
         let request = self.agent.get(format!("{}{path}", self.base)).header("authorization", format!("Bearer {}", self.token));
         Answer::of(request.call().unwrap())
     }
 
-    fn post(&self, path: &str, body: &Value) -> Answer {
+    pub(crate) fn post(&self, path: &str, body: &Value) -> Answer {
         let request = self.agent.post(format!("{}{path}", self.base)).header("authorization", format!("Bearer {}", self.token));
         Answer::of(request.send_json(body).unwrap())
     }
@@ -77,19 +87,15 @@ impl Client {
 }
 
 /// A service on `place`, and a client of it.
-async fn serve(cluster: &Cluster, place: Place) -> (Service, Client) {
+pub(crate) async fn serve(cluster: &Cluster, place: Place) -> (Service, Client) {
     let service = Service::start(Settings::new(place, "127.0.0.1:0".parse().unwrap())).await.unwrap();
     cluster.fill().await;
-    let new = New { name: "test".into(), workspace: None, scopes: vec![Scope::Admin], expires_at: None };
-    let (secret, _) = access::create(&service.pool, &Clock::system(), new).await.unwrap();
-    let agent: ureq::Agent =
-        ureq::Agent::config_builder().http_status_as_error(false).timeout_global(Some(PATIENCE)).build().into();
-    let client = Client { agent, base: format!("http://{}", service.address), token: secret.reveal().to_owned() };
+    let client = Client::of(&service).await;
     (service, client)
 }
 
 /// Does what blocks beside the service.
-async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
+pub(crate) async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
     tokio::task::spawn_blocking(work).await.unwrap()
 }
 

@@ -13,13 +13,13 @@ struct Shared {
     refused: AtomicUsize,
 }
 
-pub(super) struct Reporters {
+pub(crate) struct Reporters {
     shared: Arc<Shared>,
     threads: Vec<JoinHandle<Vec<String>>>,
 }
 
 /// A request with the event of that number.
-pub(super) fn report(number: u64) -> Value {
+pub(crate) fn report(number: u64) -> Value {
     json!({"reports": [{
         "task_id": super::cluster::TASK, "provider": "p", "model": "outage", "event_key": key(number), "input_tokens": 1, "output_tokens": 0,
         "cache_read_tokens": 0, "cache_write_tokens": 0
@@ -32,25 +32,30 @@ fn key(number: u64) -> String {
 }
 
 impl Reporters {
-    pub(super) fn start(client: &Client, count: usize) -> Self {
+    pub(crate) fn start(client: &Client, count: usize) -> Self {
+        Self::start_from(client, count, 0)
+    }
+
+    /// With events from number `first` on.
+    pub(crate) fn start_from(client: &Client, count: usize, first: u64) -> Self {
         let shared = Arc::new(Shared::default());
         let threads = (0..count).map(|reporter| {
             let (shared, client) = (Arc::clone(&shared), client.clone());
-            std::thread::spawn(move || work(&shared, &client, u64::try_from(reporter).unwrap() * 1_000_000))
+            std::thread::spawn(move || work(&shared, &client, first + u64::try_from(reporter).unwrap() * 1_000_000))
         });
         Self { threads: threads.collect(), shared }
     }
 
-    pub(super) async fn wait_for_more_accepted(&self, count: usize) {
+    pub(crate) async fn wait_for_more_accepted(&self, count: usize) {
         wait(&self.shared.accepted, count).await;
     }
 
-    pub(super) async fn wait_for_more_refused(&self, count: usize) {
+    pub(crate) async fn wait_for_more_refused(&self, count: usize) {
         wait(&self.shared.refused, count).await;
     }
 
     /// Lets each finish its event, and gives the keys of all that were acknowledged, in order.
-    pub(super) async fn stop(self) -> Vec<String> {
+    pub(crate) async fn stop(self) -> Vec<String> {
         self.shared.stop.store(true, Ordering::Relaxed);
         let mut acknowledged = Vec::new();
         for thread in self.threads {
@@ -91,7 +96,7 @@ fn work(shared: &Shared, client: &Client, first: u64) -> Vec<String> {
 }
 
 /// Asks until the service serves again.
-pub(super) fn wait_until_served(client: &Client) {
+pub(crate) fn wait_until_served(client: &Client) {
     let began = Instant::now();
     while client.get("/v1/agents").status != 200 {
         assert!(began.elapsed() < PATIENCE, "the service does not come back");

@@ -1,5 +1,6 @@
 //! Folds, slices of backfill and rebuilds beside any change, in either order of start and of commit, also with the work stopped
 //! between its snapshot and its first write. No change ever waits for them.
+use super::Played;
 use super::changes::{CHANGES, HOST_CONFLICTS};
 use super::session::{ISOLATIONS, Isolation, Session, Step, code_of};
 use super::world::{
@@ -117,6 +118,7 @@ async fn meet_all(work: &str, capture: Capture, is_backfill: bool) {
         gate: Session::open(&db, "gate").await,
         conn,
     };
+    let mut played = Played::default();
     for (row, change) in CHANGES.iter().enumerate() {
         for (column, how) in MEETINGS.into_iter().enumerate() {
             // all levels for each way to meet, and for each change; not for each pair of them
@@ -129,8 +131,10 @@ async fn meet_all(work: &str, capture: Capture, is_backfill: bool) {
                 uncover(&mut meet.conn).await;
             }
             meet.meet(change.sql, how, isolation, &format!("{} | {work} | {how:?} | {isolation:?}", change.name)).await;
+            played.count(isolation);
         }
     }
+    played.record();
 }
 
 #[tokio::test]

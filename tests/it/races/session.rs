@@ -2,9 +2,9 @@
 //!
 //! No step is awaited without a bound, and nothing sleeps in the hope that something has happened: whether a session waits is
 //! asked of the server (`pg_blocking_pids`).
-use sqlx::postgres::PgPool;
 use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection};
 use std::time::{Duration, Instant};
+use tallybook::db::pool::PgPool;
 use tallybook::testing::TestDatabase;
 use tokio::task::JoinSet;
 
@@ -83,6 +83,10 @@ impl Session {
         let text = sql.to_owned();
         self.running.spawn(async move {
             let outcome = conn.execute(AssertSqlSafe(text)).await.map(drop);
+            if outcome.is_err() {
+                // The server tells of an error before it rolls back; whoever looks next is to see what it left. A lost connection left nothing.
+                conn.ping().await.ok();
+            }
             (conn, outcome)
         });
         self.settled(sql).await

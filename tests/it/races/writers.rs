@@ -1,4 +1,5 @@
 //! Any two changes at once, in every order of begin, statement and commit, with maintenance in between.
+use super::Played;
 use super::changes::{CHANGES, Change, HOST_CONFLICTS};
 use super::session::{ISOLATIONS, Isolation, Outcome, Session, Step, code_of};
 use super::world::{Capture, assert_equals_raw, database, fold_exactly, reset};
@@ -108,6 +109,7 @@ async fn race_all(isolation: Isolation, capture: Capture) {
     let all = std::env::var("TALLYBOOK_RACES").is_ok_and(|value| value == "all");
     let db = database(capture).await;
     let mut conn = db.connect().await;
+    let mut played = Played::default();
     let mut sessions = [Session::open(&db, "first").await, Session::open(&db, "second").await];
     for (row, first) in CHANGES.iter().enumerate() {
         for (column, second) in CHANGES.iter().enumerate() {
@@ -118,10 +120,12 @@ async fn race_all(isolation: Isolation, capture: Capture) {
                 writers[1].change = second;
                 let maintenance = MAINTENANCE[(row + column + turn) % MAINTENANCE.len()];
                 race(&mut writers, ORDERS[turn], isolation, maintenance, &mut conn).await;
+                played.count(isolation);
                 sessions = writers.map(|writer| writer.session);
             }
         }
     }
+    played.record();
 }
 
 #[tokio::test]

@@ -30,7 +30,7 @@ async fn delete<E: Resource>(
     Query(asked): Query<Asked>,
 ) -> Result<StatusCode, Problem> {
     let found = if asked.purge {
-        store::purge::<E>(&app.pool, caller.workspace, id).await?
+        store::purge::<E>(&app.pool, caller.workspace, &caller.actor(), id).await?
     } else {
         store::archive::<E>(&app.pool, caller.workspace, id, app.clock.now()).await?
     };
@@ -51,7 +51,10 @@ pub(super) fn route<E: Resource>() -> UtoipaMethodRouter<App> {
     let problems = [
         (400, "The id or a parameter is wrong; `field` names it."),
         (404, "There is none that the token may see."),
-        (409, "Something that stays still names it: `runtime_in_use`."),
+        (
+            409,
+            "Something that stays still names it: `runtime_in_use`. Or, in an adopted database, foreign keys do not take everything along, or its owner does not allow it: `still_referenced`, `refused_by_source`.",
+        ),
     ];
     let path = format!("/v1/{}/{{id}}", E::MANY);
     (Vec::new(), paths(&path, HttpMethod::Delete, operation, &problems), routing::delete(delete::<E>))
@@ -98,6 +101,32 @@ mod tests {
         api.delete(&path).await.assert_status_no_content();
         let task: Value = api.get(&format!("/v1/tasks/{}", id("task"))).await.json();
         assert_eq!(task["runtime_id"], Value::Null);
+    }
+
+    #[tokio::test]
+    async fn a_purge_takes_sealed_usage_along_as_it_does_with_raw() {
+        for (kind, of_workspace, unattributed) in
+            [("runtime", 110, true), ("project", 110, false), ("issue", 100, false), ("agent", 0, false)]
+        {
+            let api = Api::start().await;
+            api.world().await;
+            api.use_tokens("task", "2026-02-20T09:00:00Z", "opus", 100, None).await;
+            api.use_tokens("task", "2026-03-01T09:00:00Z", "opus", 10, None).await;
+            sqlx::raw_sql("select tallybook.seal('2026-02-20', '2026-02-21', null, 10)")
+                .execute(&api.database.pool)
+                .await
+                .unwrap();
+            if kind == "runtime" {
+                let body = json!({"workspace_id": id("workspace"), "name": "agent"});
+                api.put(&format!("/v1/agents/{}", id("agent")), &body).await.assert_status_ok();
+            }
+            api.delete(&format!("/v1/{kind}s/{}?purge=true", id(kind))).await.assert_status_no_content();
+            let usage: Value = api.get(&format!("/v1/workspaces/{}/usage", id("workspace"))).await.json();
+            assert_eq!(usage["total"]["input_tokens"], of_workspace, "{kind}: {usage}");
+            let items = usage["items"].as_array().unwrap();
+            assert!(items.iter().all(|item| item["unattributed"] == unattributed), "{kind}: {usage}");
+            assert!(crate::rollup::verify::verify(&api.database.pool).await.unwrap().exact(), "{kind}");
+        }
     }
 
     #[tokio::test]

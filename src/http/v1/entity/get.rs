@@ -19,7 +19,7 @@ async fn get<E: Resource>(
     Id(id): Id,
     Query(()): Query<()>,
 ) -> Result<Json<E>, Problem> {
-    store::get(&app.pool, caller.workspace, id).await?.map(Json).ok_or_else(|| not_found::<E>(id))
+    store::find(&app.pool, caller.workspace, id).await?.map(Json).ok_or_else(|| not_found::<E>(id))
 }
 
 pub(super) fn route<E: Resource>() -> UtoipaMethodRouter<App> {

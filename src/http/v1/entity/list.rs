@@ -57,7 +57,7 @@ async fn list<E: Resource>(
     Query(asked): Query<Asked>,
 ) -> Result<Json<Answer<E>>, Problem> {
     if let Some(workspace) = asked.workspace
-        && store::get::<Workspace>(&app.pool, caller.workspace, workspace).await?.is_none()
+        && store::find::<Workspace>(&app.pool, caller.workspace, workspace).await?.is_none()
     {
         return Err(super::not_found::<Workspace>(workspace).with("field", "workspace_id"));
     }

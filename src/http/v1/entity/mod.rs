@@ -1,4 +1,6 @@
 //! The endpoints that all kinds of entities have alike: put, get, list, delete.
+#[cfg(test)]
+mod adopted;
 mod delete;
 mod documentation;
 mod get;
@@ -8,9 +10,14 @@ mod put;
 use super::super::App;
 use super::super::auth::{Admin, Demand, Ingest};
 use super::super::error::Problem;
+use crate::db::source::Unfit;
 use crate::entity::store::Error;
 use crate::entity::{Agent, Entity, Issue, Project, Runtime, Task, Workspace};
+use std::time::Duration;
 use utoipa_axum::router::OpenApiRouter;
+
+/// When to send again what met a table that was being changed.
+const CHANGED_RETRY: Duration = Duration::from_secs(1);
 
 /// An entity with endpoints.
 pub(in crate::http) trait Resource: Entity {
@@ -25,7 +32,7 @@ pub(in crate::http) trait Resource: Entity {
 impl Resource for Workspace {
     type Put = Admin;
     const PUT_NOTE: &'static str = "Only a token for all workspaces can make one.";
-    const PURGE_NOTE: &'static str = "Purging a workspace removes everything in it.";
+    const PURGE_NOTE: &'static str = "Purging a workspace removes everything in it, and what is sealed of it.";
 }
 impl Resource for Runtime {
     type Put = Admin;
@@ -42,11 +49,13 @@ impl Resource for Project {
 }
 impl Resource for Issue {
     type Put = Admin;
-    const PURGE_NOTE: &'static str = "The tasks on a purged issue go with it.";
+    const PURGE_NOTE: &'static str =
+        "The tasks on a purged issue go with it. Sealed usage is no longer known by its issue, and stays.";
 }
 impl Resource for Task {
     type Put = Ingest;
     const PUT_NOTE: &'static str = "With another agent, runtime or issue than stored, the task moves there with all its usage.";
+    const PURGE_NOTE: &'static str = "Sealed usage is no longer known by its task, and stays.";
 }
 
 /// The endpoints that are answered at once.
@@ -77,6 +86,11 @@ impl From<Error> for Problem {
             Error::ReferenceGone => Self::conflict("reference_gone", detail),
             Error::SlugTaken => Self::conflict("slug_taken", detail).with("field", "slug"),
             Error::RuntimeInUse => Self::conflict("runtime_in_use", detail),
+            Error::Unfit(Unfit::Lacks { column, .. }) => Self::conflict("column_missing", detail).with("field", column),
+            Error::Unfit(_) => Self::conflict("not_writable", detail),
+            Error::WouldStay(_) | Error::StillReferenced(_) => Self::conflict("still_referenced", detail),
+            Error::Refused(_) => Self::conflict("refused_by_source", detail),
+            Error::Changed => Self::unavailable("conflicting_change", detail, CHANGED_RETRY),
             Error::Database(error) => error.into(),
         }
     }

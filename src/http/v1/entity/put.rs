@@ -52,7 +52,10 @@ pub(super) fn route<E: Resource>() -> UtoipaMethodRouter<App> {
     let problems = [
         (400, "The body, the id or a parameter is wrong; `field` names it."),
         (404, "The id, or one that the body refers to (`field`), is none that the token may see."),
-        (409, "What is stored does not allow it: `slug_taken`, `reference_gone`."),
+        (
+            409,
+            "What is stored does not allow it: `slug_taken`, `reference_gone`. Or, in an adopted database, the table does not take it: `column_missing` (`field` names it), `not_writable`, `refused_by_source`.",
+        ),
         (413, "The body is too large."),
         (415, "The body is not JSON."),
     ];

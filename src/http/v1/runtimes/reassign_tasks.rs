@@ -60,9 +60,10 @@ pub(super) async fn reassign_tasks(
     Query(()): Query<()>,
     Json(Reassignment { to }, _place): Json<Reassignment>,
 ) -> Result<axum::Json<Reassigned>, Problem> {
+    let source = app.pool.source().await?;
     let mut transaction = app.pool.begin().await?;
     let mut runtime = async |id| {
-        let found: Option<Runtime> = store::get(&mut *transaction, caller.workspace, id).await?;
+        let found: Option<Runtime> = store::get(&mut *transaction, &source, caller.workspace, id).await?;
         found.ok_or_else(|| Problem::not_found(format!("there is no {} {id} that this token may see", Runtime::ONE)))
     };
     let old = runtime(from).await?;

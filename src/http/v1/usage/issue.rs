@@ -11,7 +11,8 @@ use axum::extract::State;
 
 /// Usage of an issue by provider and model
 ///
-/// Of all time. `task_count` counts the different tasks that used anything.
+/// Of all time, or as far back as `complete_from` says: older usage may have been sealed, and is then no longer known by its task.
+/// `task_count` counts the different tasks that used anything.
 #[utoipa::path(
     get, path = "/v1/issues/{id}/usage", tag = "usage",
     params(
@@ -26,7 +27,7 @@ pub(super) async fn issue_usage(
     Id(id): Id,
     Query(()): Query<()>,
 ) -> Result<Json<Answer<ModelUsage>>, Problem> {
-    let answer = query::issue_usage(&app.pool, caller.workspace, id).await?;
+    let answer = query::issue_usage(&app.readers(), caller.workspace, id).await?;
     answer.map(Json).ok_or_else(|| Problem::not_found(format!("there is no issue {id} that this token may see")))
 }
 

@@ -12,6 +12,9 @@ use std::fmt::Display;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
+/// Length of a report: many times that of one whose names are all as long as they may be, and little when it is taken apart.
+const REPORT_BYTES_MAX: usize = 64 * 1024;
+
 /// What one task used of one model: its running total so far, or, with an `event_key`, a single event.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields, expecting = "an object")]
@@ -97,6 +100,10 @@ pub(super) struct Titled {
 /// Reads the report at `index` of a batch, as of `now`; or adds what is wrong with it to `faults`.
 pub(super) fn parse(index: usize, json: &RawValue, now: Timestamp, faults: &mut Vec<Fault>) -> Option<Report> {
     let mut reader = Reader { index, faults };
+    if json.get().len() > REPORT_BYTES_MAX {
+        reader.refuse("", format!("a report has at most {REPORT_BYTES_MAX} bytes"));
+        return None;
+    }
     let mut deserializer = serde_json::Deserializer::from_str(json.get());
     match serde_path_to_error::deserialize(&mut deserializer) {
         Ok(report) => reader.report(&report, now),

@@ -1,6 +1,7 @@
 //! `POST /v1/usage`: stores usage reports, all of a request or none.
 //!
 //! How a report is read is in [`super::item`]; what is done with it is the business of [`crate::ingest`].
+use super::batch::Batch;
 use super::item::{self, UsageReport};
 use crate::db::error::{Cause, cause};
 use crate::http::App;
@@ -11,11 +12,10 @@ use crate::http::openapi::problems;
 use crate::http::parameters::Query;
 use crate::ingest::error::FAULTS_MAX;
 use crate::ingest::{Error, Fault, Outcome, Report};
-use crate::telemetry::metrics;
+use crate::telemetry::metrics::ingest as metrics;
 use axum::extract::State;
 use axum::http::StatusCode;
 use serde::{Deserialize, Serialize};
-use serde_json::value::RawValue;
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 use utoipa::openapi::{RefOr, Response};
@@ -33,7 +33,7 @@ const UNAVAILABLE_RETRY: Duration = Duration::from_secs(2);
 pub(super) struct UsageReports {
     /// No two of the same task, provider, model and event key.
     #[schema(value_type = Vec<UsageReport>, min_items = 1, max_items = 10_000)]
-    reports: Vec<Box<RawValue>>,
+    reports: Batch,
 }
 
 /// What became of the reports.
@@ -54,6 +54,9 @@ pub(super) struct Stored {
     /// How many were older than what is stored, which stays.
     #[schema(example = 0)]
     stale: u64,
+    /// How many are of usage that retention has sealed: they change nothing.
+    #[schema(example = 0)]
+    sealed: u64,
 }
 
 /// What became of a report.
@@ -72,8 +75,8 @@ pub(super) struct ReportOutcome {
 ///
 /// Stores up to 10,000 reports, all or none, and answers after the commit. A report is known by its task, provider, model
 /// and `event_key`: sent again it replaces what is stored, so any request may be repeated, and the same request again changes
-/// nothing. With an inline `task` one call is enough: what it names is made where it is missing, and a stored task moves
-/// there, unless the report turns out to be stale or unchanged.
+/// nothing, however late. With an inline `task` one call is enough: what it names is made where it is missing, and a stored task moves
+/// there, unless the report turns out to be stale, unchanged or sealed.
 #[utoipa::path(
     post, path = "/v1/usage", tag = "usage", operation_id = "report_usage",
     request_body = UsageReports,
@@ -87,8 +90,10 @@ pub(super) async fn report(
     Json(UsageReports { reports }, _place): Json<UsageReports>,
 ) -> Result<axum::Json<Stored>, Problem> {
     let began = Instant::now();
-    let count = reports.len();
-    app.metrics.ingest_requests.inc();
+    let count = reports.given;
+    app.metrics.ingest.requests.inc();
+    app.metrics.ingest.request_reports.observe(metrics::number(count));
+    app.rates.reports(caller.token_id, count, &app.metrics)?;
     let stored = match read(&app, reports) {
         Ok(reports) => {
             let tasks: Vec<Uuid> = reports.iter().map(|report| report.task_id).collect();
@@ -96,22 +101,23 @@ pub(super) async fn report(
         }
         Err(error) => Err(error),
     };
-    app.metrics.ingest_duration_seconds.observe(began.elapsed().as_secs_f64());
+    app.metrics.ingest.duration_seconds.observe(began.elapsed().as_secs_f64());
     match stored {
         Ok(stored) => {
             count_outcomes(&app, &stored);
             Ok(axum::Json(stored))
         }
         Err(error) => {
-            count_reports(&app, metrics::Outcome::Refused, u64::try_from(count).unwrap_or(u64::MAX));
+            let outcome = if error.is_refusal() { metrics::Outcome::Refused } else { metrics::Outcome::Failed };
+            app.metrics.ingest.add(outcome, u64::try_from(count).unwrap_or(u64::MAX));
             Err(problem(error))
         }
     }
 }
 
 /// Reads all reports, or says what is wrong with the first of those that cannot be read.
-fn read(app: &App, reports: Vec<Box<RawValue>>) -> Result<Vec<Report>, Error> {
-    app.ingest.check_size(reports.len())?;
+fn read(app: &App, Batch { reports, given }: Batch) -> Result<Vec<Report>, Error> {
+    app.ingest.check_size(given)?;
     let now = app.clock.now();
     let mut faults = Vec::new();
     let mut parsed = Vec::with_capacity(reports.len());
@@ -134,6 +140,7 @@ impl Stored {
                 Outcome::Replaced => &mut stored.replaced,
                 Outcome::Unchanged => &mut stored.unchanged,
                 Outcome::Stale => &mut stored.stale,
+                Outcome::Sealed => &mut stored.sealed,
             } += 1;
             stored.results.push(ReportOutcome { index, task_id, outcome });
         }
@@ -142,14 +149,12 @@ impl Stored {
 }
 
 fn count_outcomes(app: &App, stored: &Stored) {
-    count_reports(app, metrics::Outcome::Created, stored.created);
-    count_reports(app, metrics::Outcome::Replaced, stored.replaced);
-    count_reports(app, metrics::Outcome::Unchanged, stored.unchanged);
-    count_reports(app, metrics::Outcome::Stale, stored.stale);
-}
-
-fn count_reports(app: &App, outcome: metrics::Outcome, count: u64) {
-    app.metrics.ingest_reports.get_or_create(&metrics::Reports { outcome }).inc_by(count);
+    let counter = &app.metrics.ingest;
+    counter.add(metrics::Outcome::Created, stored.created);
+    counter.add(metrics::Outcome::Replaced, stored.replaced);
+    counter.add(metrics::Outcome::Unchanged, stored.unchanged);
+    counter.add(metrics::Outcome::Stale, stored.stale);
+    counter.add(metrics::Outcome::Sealed, stored.sealed);
 }
 
 fn problem(error: Error) -> Problem {
@@ -160,6 +165,7 @@ fn problem(error: Error) -> Problem {
             .with("field", "reports")
             .with("reports_max", max),
         Error::Invalid(faults) => refused(&faults, detail),
+        Error::Refused(_) => Problem::conflict("refused_by_source", detail),
         Error::Busy => Problem::unavailable("ingest_busy", detail, BUSY_RETRY),
         Error::Closed => Problem::unavailable("shutting_down", detail, UNAVAILABLE_RETRY),
         Error::TimedOut | Error::Interrupted => Problem::unavailable("outcome_unknown", detail, UNAVAILABLE_RETRY),
@@ -182,10 +188,14 @@ fn problem(error: Error) -> Problem {
     }
 }
 
-/// 404 if all that is wrong is that things are not there; its code if they all have the same.
+/// 404 if all that is wrong is that things are not there, 409 if it is all of the tables; its code if they all have the same.
 fn refused(faults: &[Fault], detail: String) -> Problem {
     let is_not_found = faults.iter().all(|fault| fault.code.is_not_found());
-    let status = if is_not_found { StatusCode::NOT_FOUND } else { StatusCode::UNPROCESSABLE_ENTITY };
+    let status = match faults {
+        _ if is_not_found => StatusCode::NOT_FOUND,
+        _ if faults.iter().all(|fault| fault.code.is_of_source()) => StatusCode::CONFLICT,
+        _ => StatusCode::UNPROCESSABLE_ENTITY,
+    };
     let code = match faults {
         [first, rest @ ..] if rest.iter().all(|fault| fault.code == first.code) => first.code.name(),
         _ => "invalid_reports",
@@ -205,6 +215,11 @@ impl IntoResponses for ReportProblems {
         let own = [
             (400, "The body is not JSON, or not an object with `reports`."),
             (404, "Tasks, or what `task` names, are not there or not the token's: `unknown_task`, `unknown_agent` ... See 422."),
+            (
+                409,
+                "An adopted database does not take it: it has no column for what `errors` names (`column_missing`), cannot hold it \
+                 (`not_writable`), or its owner does not allow it (`refused_by_source`).",
+            ),
             (413, "The body is too large, or has more than 10,000 reports (`too_many_reports`)."),
             (415, "The body is not JSON."),
             (
@@ -257,7 +272,7 @@ mod tests {
         let outcome = |index: u64, outcome: &str| json!({"index": index, "task_id": id("task"), "outcome": outcome});
         assert_eq!(
             response.json::<Value>(),
-            json!({"results": [outcome(0, "created"), outcome(1, "created")], "created": 2, "replaced": 0, "unchanged": 0, "stale": 0})
+            json!({"results": [outcome(0, "created"), outcome(1, "created")], "created": 2, "replaced": 0, "unchanged": 0, "stale": 0, "sealed": 0})
         );
         let usage = format!("/v1/tasks/{}/usage", id("task"));
         let shown: Value = api.get(&usage).await.json();
@@ -277,6 +292,31 @@ mod tests {
         for line in ["created\"} 2", "unchanged\"} 2", "replaced\"} 1", "stale\"} 1"] {
             assert!(metrics.contains(&format!("tallybook_ingest_reports_total{{outcome=\"{line}")), "{line}\n{metrics}");
         }
+    }
+
+    #[tokio::test]
+    async fn c03_a_batch_that_was_sealed_is_answered_so_a_year_later_and_counts_once() {
+        let api = Api::start().await;
+        api.world().await;
+        let sent = batch([
+            with(report("task"), "occurred_at", json!("2026-02-01T10:00:00Z")),
+            with(with(report("task"), "event_key", json!("req-1")), "occurred_at", json!("2026-02-01T23:59:59Z")),
+        ]);
+        api.post("/v1/usage", &sent).await.assert_status_ok();
+        let seal = "select rows_sealed from tallybook.seal('2026-02-01', '2026-02-02', null, 10)";
+        assert_eq!(sqlx::query_scalar::<_, i64>(seal).fetch_one(&api.database.pool).await.unwrap(), 2);
+        api.clock.advance(jiff::SignedDuration::from_hours(366 * 24));
+        let again: Value = api.post("/v1/usage", &sent).await.json();
+        assert_eq!((&again["sealed"], &again["created"]), (&json!(2), &json!(0)));
+        assert_eq!(again["results"][1], json!({"index": 1, "task_id": id("task"), "outcome": "sealed"}));
+        api.delete(&format!("/v1/tasks/{}?purge=true", id("task"))).await.assert_status_no_content();
+        let gone: Value = api.post("/v1/usage", &sent).await.json();
+        assert_eq!(gone["sealed"], 2, "also when the task is gone");
+        assert_eq!(stored_rows(&api).await, 0);
+        let usage: Value = api.get(&format!("/v1/runtimes/{}/usage?days=3660", id("runtime"))).await.json();
+        assert_eq!((&usage["total"]["event_count"], &usage["total"]["input_tokens"]), (&json!(2), &json!(2000)));
+        let metrics = api.server.get("/metrics").await.text();
+        assert!(metrics.contains("tallybook_ingest_reports_total{outcome=\"sealed\"} 4"), "{metrics}");
     }
 
     #[tokio::test]

@@ -13,6 +13,7 @@ use axum::extract::State;
 /// Usage of a runtime by hour of the day
 ///
 /// All 24 hours of the zone's clocks, each over all days of the range. Zones at :30 and :45 are exact, and so are days on which clocks change.
+/// Usage whose quarter hours were thinned to UTC days is left out; `exact_from` says from when on nothing is.
 #[utoipa::path(
     get, path = "/v1/runtimes/{id}/usage/by-hour", tag = "usage",
     params(
@@ -32,7 +33,7 @@ pub(super) async fn runtime_usage_by_hour(
     Query(asked): Query<InDaysOfZone>,
 ) -> Result<Json<Answer<HourUsage>>, Problem> {
     let range = asked.range(app.clock.now())?;
-    let answer = query::runtime_by_hour(&app.pool, caller.workspace, id, &range).await?;
+    let answer = query::runtime_by_hour(&app.readers(), app.reading, caller.workspace, id, &range).await?;
     answer.map(Json).ok_or_else(|| Problem::not_found(format!("there is no runtime {id} that this token may see")))
 }
 
@@ -109,6 +110,49 @@ mod tests {
             let response = api.get(&format!("{path}{zone}")).await;
             response.assert_status_bad_request();
             assert_eq!(response.json::<Value>()["field"], "tz", "{zone}");
+        }
+    }
+
+    #[tokio::test]
+    async fn thinned_days_are_left_out_in_every_zone_and_said() {
+        let api = Api::start().await;
+        api.world().await;
+        for (at, tokens) in [
+            ("2026-03-05T23:30:00Z", 1),
+            ("2026-03-06T00:10:00Z", 10),
+            ("2026-03-06T18:40:00Z", 100),
+            ("2026-03-07T04:10:00Z", 1_000),
+        ] {
+            api.use_tokens("task", at, "opus", tokens, None).await;
+        }
+        let ask = async |tz: &str| -> (Value, Vec<(i64, i64)>) {
+            let query = format!("?days=7&tz={tz}");
+            let usage: Value = api.get(&format!("/v1/runtimes/{}/usage/by-hour{query}", id("runtime"))).await.json();
+            (usage["exact_from"].clone(), hours(&api, &query).await)
+        };
+        let zones = ["UTC", "Asia/Kolkata", "America/St_Johns"];
+        let all = [
+            vec![(0, 10), (4, 1_000), (18, 100), (23, 1)],
+            vec![(0, 100), (5, 11), (9, 1_000)],
+            vec![(0, 1_000), (15, 100), (20, 11)],
+        ];
+        for (zone, all) in zones.iter().zip(&all) {
+            assert_eq!(ask(zone).await, (Value::Null, all.clone()), "{zone}");
+        }
+        sqlx::raw_sql("select tallybook.seal('2026-03-05', '2026-03-07', null, 10)").execute(&api.database.pool).await.unwrap();
+        for (zone, all) in zones.iter().zip(&all) {
+            assert_eq!(ask(zone).await, (Value::Null, all.clone()), "sealed usage keeps its quarter hours: {zone}");
+        }
+        sqlx::raw_sql("select tallybook.thin('2026-03-05', '2026-03-07')").execute(&api.database.pool).await.unwrap();
+        for (zone, left) in zones.iter().zip([vec![(4, 1_000)], vec![(9, 1_000)], vec![(0, 1_000)]]) {
+            assert_eq!(ask(zone).await, (json!("2026-03-07T00:00:00Z"), left), "{zone}");
+        }
+        // A range that begins later needs none of them; days and agents have all.
+        let later: Value = api.get(&format!("/v1/runtimes/{}/usage/by-hour?days=3", id("runtime"))).await.json();
+        assert_eq!(later.get("exact_from"), None);
+        for path in ["usage?days=7", "usage/by-agent?days=7"] {
+            let usage: Value = api.get(&format!("/v1/runtimes/{}/{path}", id("runtime"))).await.json();
+            assert_eq!((&usage["total"]["input_tokens"], usage.get("exact_from")), (&json!(1_111), None), "{path}");
         }
     }
 }

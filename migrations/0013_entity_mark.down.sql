@@ -1,0 +1,1 @@
+drop table tallybook.entity_mark;

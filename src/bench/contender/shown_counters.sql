@@ -1,0 +1,5 @@
+select bucket_date, workspace_id, runtime_id, provider collate "C" as provider, model collate "C" as model, input_tokens::numeric as input_tokens,
+  output_tokens::numeric as output_tokens, cache_read_tokens::numeric as cache_read_tokens, cache_write_tokens::numeric as cache_write_tokens, event_count
+from public.usage_daily
+-- a counter that has come down to nothing shows nothing
+where event_count <> 0 or input_tokens <> 0 or output_tokens <> 0 or cache_read_tokens <> 0 or cache_write_tokens <> 0

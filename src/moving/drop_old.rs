@@ -1,0 +1,106 @@
+//! The end of the usual design: its objects and its jobs, all of them in one transaction, or none.
+use super::detect::{Object, objects};
+use super::switch::{FORGET, state};
+use super::{Error, said};
+use crate::db::pool::PgPool;
+use crate::db::session::Session;
+use crate::schedule::pg_cron::{self, Cron, Old};
+use sqlx::{AssertSqlSafe, Connection, Executor};
+use std::time::Duration;
+
+/// How often to try for the locks, which must not make writers wait: each time for a fraction of a second.
+const ATTEMPTS_MAX: u32 = 30;
+/// Pause between two tries.
+const PAUSE: Duration = Duration::from_millis(300);
+
+/// What is left of it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize)]
+pub struct Remains {
+    /// Objects, in the order in which they are dropped.
+    pub objects: Vec<Object>,
+    /// Jobs of pg_cron.
+    pub jobs: Vec<Old>,
+}
+
+/// Lists what would be dropped.
+pub async fn remains(pool: &PgPool) -> Result<Remains, Error> {
+    let objects = objects(&mut *pool.begin().await?).await?;
+    let jobs = match Cron::look(pool).await? {
+        Some(mut cron) => pg_cron::old_jobs(&mut cron.connection, &cron.database).await?,
+        None => Vec::new(),
+    };
+    Ok(Remains { objects, jobs })
+}
+
+/// Drops exactly what it returns.
+///
+/// Takes ACCESS EXCLUSIVE on the source tables that have the design's triggers, for an instant, after
+/// short waits; never more than that: no CASCADE, no row and no column of the host's.
+pub async fn drop_old(pool: &PgPool) -> Result<Remains, Error> {
+    if !state(pool).await?.is_switched {
+        return Err(Error::InCharge);
+    }
+    let mut cron = Cron::look(pool).await?;
+    for _ in 0..ATTEMPTS_MAX {
+        let dropped = match &mut cron {
+            // One transaction for all where one database has all.
+            Some(cron) if cron.works_in == cron.database => {
+                let mut tx = cron.connection.begin().await?;
+                let dropped = attempt(&mut Session::from(&mut *tx), Some(&cron.database)).await;
+                if dropped.is_ok() {
+                    tx.commit().await?;
+                }
+                dropped
+            }
+            _ => {
+                let mut tx = pool.begin().await?;
+                let dropped = attempt(&mut tx, None).await;
+                if dropped.is_ok() {
+                    tx.commit().await?;
+                }
+                dropped
+            }
+        };
+        match dropped {
+            Err(Error::Database(error)) if said(&error).is_some_and(|e| e.code() == "55P03") => tokio::time::sleep(PAUSE).await,
+            Err(Error::Database(error)) if said(&error).is_some_and(|e| e.code() == "2BP01") => {
+                let (message, detail) = said(&error).map_or(("", ""), |e| (e.message(), e.detail().unwrap_or("")));
+                return Err(Error::Needed { message: message.to_owned(), detail: detail.replace('\n', "; ") });
+            }
+            Err(error) => return Err(error),
+            Ok(mut dropped) => {
+                if let Some(cron) = cron.as_mut().filter(|cron| cron.works_in != cron.database) {
+                    let database = cron.database.clone();
+                    let mut tx = cron.connection.begin().await?;
+                    dropped.jobs = unschedule(&mut Session::from(&mut *tx), &database).await?;
+                    tx.commit().await?;
+                }
+                sqlx::query(FORGET).execute(pool).await?;
+                return Ok(dropped);
+            }
+        }
+    }
+    Err(Error::Busy)
+}
+
+/// Drops all within a transaction.
+async fn attempt(tx: &mut Session<'_>, with_jobs_of: Option<&str>) -> Result<Remains, Error> {
+    tx.execute("set local lock_timeout = '300ms'").await?;
+    let objects = objects(tx).await?;
+    for object in &objects {
+        tx.execute(AssertSqlSafe(object.drop_sql.clone())).await?;
+    }
+    let jobs = match with_jobs_of {
+        Some(database) => unschedule(tx, database).await?,
+        None => Vec::new(),
+    };
+    Ok(Remains { objects, jobs })
+}
+
+async fn unschedule(tx: &mut Session<'_>, database: &str) -> Result<Vec<Old>, sqlx::Error> {
+    let jobs = pg_cron::old_jobs(&mut *tx, database).await?;
+    for job in &jobs {
+        sqlx::query("select cron.unschedule($1::bigint)").bind(job.job_id).execute(&mut *tx).await?;
+    }
+    Ok(jobs)
+}

@@ -1,0 +1,5 @@
+-- Both rollups anew: whatever usage there is is history that nobody has covered.
+select tallybook.drop_rollup('task_usage_daily');
+select tallybook.drop_rollup('task_usage_quarter_hour');
+select tallybook.create_rollup('task_usage_daily', '1 day', array['workspace_id', 'runtime_id', 'provider', 'model']);
+select tallybook.create_rollup('task_usage_quarter_hour', '15 minutes', array['workspace_id', 'runtime_id', 'agent_id', 'project_id', 'provider', 'model']);
