@@ -5,6 +5,7 @@ use crate::adopt::{self, Form, Patience, Standing};
 use crate::db::migrate::{self, Migration, State};
 use crate::db::pool::PgPool;
 use crate::db::schema;
+use crate::schedule::pg_cron::Cron;
 use anyhow::bail;
 use jiff::SignedDuration;
 use std::collections::BTreeSet;
@@ -187,6 +188,12 @@ async fn revert(down: &Down, pool: &PgPool, out: &mut Output) -> anyhow::Result<
             );
         }
         schema::delete_sealed_usage(pool).await?;
+    }
+    if target < migrate::TICK
+        && newest.version >= migrate::TICK
+        && let Some(job) = Cron::remove_job(pool).await?
+    {
+        out.line(format_args!("removed the job {job:?} of pg_cron, which would call what goes"))?;
     }
     if is_adopted && target < migrate::CAPTURE {
         let mut steps = Steps { out, taken: 0, failure: None };

@@ -36,6 +36,9 @@ const REMOVE: &str = "drop table if exists tallybook.migration; drop schema if e
 /// The migration that brings sealing: whoever reverts it gives up what was sealed.
 pub const SEALING: i64 = 10;
 
+/// The migration that brings the function which schedulers call.
+pub const TICK: i64 = 6;
+
 /// The migration that brings capture, and with it whatever lies on the source tables.
 pub const CAPTURE: i64 = 3;
 

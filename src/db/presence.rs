@@ -6,7 +6,7 @@
 //! Invariant: however many ask, at most one connection in [`FRESH_FOR`] is tried; a crowd that only waits for its turn in the
 //! pool costs the server next to nothing.
 use super::error::{Cause, cause};
-use super::pool::PgPool;
+use super::pool::{ACQUIRE_TIMEOUT, PgPool};
 use std::io;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -17,8 +17,8 @@ use tokio::time::{sleep, timeout};
 const UNASKED: Duration = Duration::from_millis(250);
 /// How long what was seen counts.
 const FRESH_FOR: Duration = Duration::from_secs(1);
-/// How long the server may take to let us in.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
+/// How long the server may take to let us in: as long as the pool itself would wait.
+const CONNECT_TIMEOUT: Duration = ACQUIRE_TIMEOUT;
 
 /// Tells whether the server of a pool takes connections. Clones share what they see.
 #[derive(Clone, Debug)]

@@ -127,6 +127,7 @@ fn bearer(headers: &HeaderMap) -> Result<&str, Problem> {
 #[cfg(test)]
 mod tests {
     use crate::access::{self, Scope};
+    use crate::db::presence::Presence;
     use crate::http::App;
     use crate::http::testing::{Api, app};
     use serde_json::Value;
@@ -156,7 +157,8 @@ mod tests {
         let document: Value = api.server.get("/openapi.json").await.json();
         // A server that is not there: connecting fails, as it does while PostgreSQL is stopped.
         let nowhere = api.database.options().socket("/nonexistent");
-        let app = App { pool: crate::db::pool::lazy(nowhere, None, 1), ..app(&api.database, &api.clock) };
+        let pool = crate::db::pool::lazy(nowhere, None, 1);
+        let app = App { presence: Presence::of(&pool), pool, ..app(&api.database, &api.clock) };
         let server = axum_test::TestServer::new(crate::http::router(app));
         for (path, item) in document["paths"].as_object().unwrap().iter().filter(|(path, _)| path.starts_with("/v1/")) {
             for method in item.as_object().unwrap().keys() {

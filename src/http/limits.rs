@@ -38,6 +38,8 @@ pub struct Limits {
     pub unread_timeout: Duration,
     /// Bytes of the bodies of all requests being answered.
     pub bodies_bytes_max: usize,
+    /// Until the database must have told how it stands, when a probe (`/readyz`, `/metrics`) asks.
+    pub probe_timeout: Duration,
 }
 
 impl Default for Limits {
@@ -49,6 +51,7 @@ impl Default for Limits {
             body_timeout: Duration::from_secs(20),
             unread_timeout: Duration::from_mins(1),
             bodies_bytes_max: 16 * BODY_BYTES_MAX,
+            probe_timeout: Duration::from_secs(3),
         }
     }
 }

@@ -1,5 +1,5 @@
 //! A service for tests: the real router on a database of its own, with a clock that stands still.
-use super::{App, router};
+use super::{App, limits, router};
 use crate::access::{self, New, Scope};
 use crate::audit::Actor;
 use crate::clock::Clock;
@@ -10,17 +10,22 @@ use crate::testing::{self, TestDatabase};
 use axum_test::{TestRequest, TestServer};
 use serde_json::{Value, json};
 use std::sync::Arc;
+use std::time::Duration;
 use tokio_util::task::TaskTracker;
 use uuid::Uuid;
 
 /// What the clocks of tests show.
 pub(crate) const NOW: &str = "2026-03-10T12:00:00Z";
 
+/// However busy the machine is.
+const PROBE_TIMEOUT: Duration = Duration::from_mins(1);
+
 /// An app on `database`, at `clock`'s time.
 pub(crate) fn app(database: &TestDatabase, clock: &Clock) -> App {
     let (pool, clock, metrics) = (database.pool.clone(), clock.clone(), Arc::new(Metrics::new()));
     let ingest = Ingest::observed(pool.clone(), clock.clone(), &TaskTracker::new(), Limits::default(), Arc::clone(&metrics));
-    App::new(pool, clock, ingest, metrics)
+    let app = App::new(pool, clock, ingest, metrics);
+    App { limits: limits::Limits { probe_timeout: PROBE_TIMEOUT, ..app.limits }, ..app }
 }
 
 /// A service on `database`, at the machine's time.

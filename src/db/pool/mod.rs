@@ -30,7 +30,7 @@ use tokio::time::{sleep, timeout};
 pub mod route;
 
 /// How long a caller waits for a free connection before it is told that the database is busy or away.
-const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(5);
+pub(super) const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(5);
 /// How often a database that is away is tried again within that time.
 const RETRY_EVERY: Duration = Duration::from_millis(100);
 /// Begins a transaction that is one statement.

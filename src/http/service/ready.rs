@@ -13,8 +13,6 @@ use std::time::Duration;
 use tokio::time::timeout;
 use utoipa::ToSchema;
 
-/// Until the database must have answered.
-const PATIENCE: Duration = Duration::from_secs(3);
 /// When to ask again.
 const RETRY: Duration = Duration::from_secs(2);
 
@@ -51,7 +49,8 @@ pub(super) async fn ready(State(app): State<App>) -> Result<Json<Ready>, Problem
     let unready = |faults: Vec<String>| {
         Err(Problem::unavailable("not_ready", format!("not ready: {}", faults.join("; ")), RETRY).with("faults", faults))
     };
-    match timeout(PATIENCE, app.presence.while_there(look(&app))).await {
+    let limit = app.limits.probe_timeout;
+    match timeout(limit, app.presence.while_there(look(&app))).await {
         Ok(Ok(Found { faults, doubts })) if faults.is_empty() => {
             let status = if doubts.is_empty() { "ready" } else { "degraded" };
             Ok(Json(Ready { status, reasons: doubts }))
@@ -61,7 +60,7 @@ pub(super) async fn ready(State(app): State<App>) -> Result<Json<Ready>, Problem
             tracing::warn!(%error, "not ready: the database does not answer");
             unready(vec!["the database does not answer".to_owned()])
         }
-        Err(_) => unready(vec![format!("the database did not answer within {} seconds", PATIENCE.as_secs())]),
+        Err(_) => unready(vec![format!("the database did not answer within {} seconds", limit.as_secs())]),
     }
 }
 

@@ -110,6 +110,14 @@ struct Found {
 impl Cron {
     /// Finds pg_cron and connects to the database in which it works.
     pub async fn open(pool: &PgPool) -> Result<Self, Error> {
+        match Self::reach(pool).await? {
+            (cron, Some(false)) => Err(Error::NotRunning { database: cron.works_in }),
+            (cron, _) => Ok(cron),
+        }
+    }
+
+    /// The same where its scheduler does not run, with whether it does, as far as that can be seen.
+    async fn reach(pool: &PgPool) -> Result<(Self, Option<bool>), Error> {
         let options = pool.session_options().await??;
         let mut connection = PgConnection::connect_with(&options).await?;
         let ours = find(&mut connection).await?;
@@ -126,8 +134,7 @@ impl Cron {
         let works_in = there.database.clone();
         match there {
             Found { is_created: true, may_use: false, role, .. } => Err(Error::NoRight { role, database: works_in }),
-            Found { is_created: true, runs: Some(false), .. } => Err(Error::NotRunning { database: works_in }),
-            Found { is_created: true, .. } => Ok(Self { connection, works_in, database }),
+            Found { is_created: true, runs, .. } => Ok((Self { connection, works_in, database }, runs)),
             Found { works_in: Some(_), .. } => Err(Error::NotCreated { database: works_in }),
             Found { is_available: true, .. } => Err(Error::NotLoaded { database }),
             Found { major, .. } => Err(Error::NotInstalled { major }),
@@ -139,6 +146,18 @@ impl Cron {
         match Self::open(pool).await {
             Ok(cron) => Ok(Some(cron)),
             Err(Error::NotInstalled { .. } | Error::NotLoaded { .. } | Error::NotCreated { .. }) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Removes our job, whether or not the scheduler runs, and returns its name; none where pg_cron is not there, or not for us: then we
+    /// have no job.
+    pub async fn remove_job(pool: &PgPool) -> Result<Option<String>, Error> {
+        match Self::reach(pool).await {
+            Ok((mut cron, _)) => Ok(cron.uninstall().await?.then(|| cron.job_name())),
+            Err(Error::NotInstalled { .. } | Error::NotLoaded { .. } | Error::NotCreated { .. } | Error::NoRight { .. }) => {
+                Ok(None)
+            }
             Err(error) => Err(error),
         }
     }

@@ -9,11 +9,12 @@ use tallybook::testing::TestDatabase;
 use tokio::task::JoinSet;
 
 /// A step that neither finished nor waits for another session by then is a failure.
-const STEP_MAX: Duration = Duration::from_secs(10);
+const STEP_MAX: Duration = Duration::from_mins(1);
 /// How long a step may take before we ask whether it waits.
 const POLL: Duration = Duration::from_millis(5);
 /// The server's own bounds, should a test go wrong. (The engine's functions have shorter ones of their own.)
-const BOUNDS: &str = "set lock_timeout = '10s'; set statement_timeout = '20s'; set idle_in_transaction_session_timeout = '60s'";
+const BOUNDS: &str =
+    "set lock_timeout = '1min'; set statement_timeout = '2min'; set idle_in_transaction_session_timeout = '5min'";
 
 /// How much of what others commit a transaction sees.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

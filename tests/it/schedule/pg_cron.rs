@@ -119,6 +119,15 @@ async fn m09_the_job_runs_is_watched_fails_loudly_and_goes_without_a_trace() {
     Nothing to do: no job is installed.
     --- exit 0
     ");
+
+    assert!(told(&cluster, &["schedule", "pg-cron", "install"]).ends_with("--- exit 0\n"));
+    let down = told(&cluster, &["migrate", "down", "--to", "5"]);
+    assert!(
+        down.starts_with("removed the job \"tallybook tallybook\" of pg_cron, which would call what goes\nreverted "),
+        "{down}"
+    );
+    let left: i64 = sqlx::query_scalar("select count(*) from cron.job").fetch_one(&pool).await.unwrap();
+    assert_eq!(left, 0);
 }
 
 #[tokio::test]

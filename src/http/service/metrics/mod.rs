@@ -1,6 +1,6 @@
 //! `GET /metrics`: what this process counts, and, read at that moment, how the database stands.
 //!
-//! A scrape is bounded: [`PATIENCE`] for all of it, half of that for each of its few short transactions, and one at a time
+//! A scrape is bounded: [`probe_timeout`](crate::http::limits::Limits::probe_timeout) for all of it, half of that for each of its few short transactions, and one at a time
 //! reads the database, however many scrape. What cannot be read is left out, and a gauge says so: nothing stale is shown.
 use crate::http::App;
 use crate::http::error::Problem;
@@ -22,8 +22,6 @@ mod instance;
 mod parts;
 
 const MEDIA_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
-/// Until the database must have told everything.
-const PATIENCE: Duration = Duration::from_secs(3);
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct OfPart {
@@ -57,7 +55,7 @@ async fn service(app: &App) -> Registry {
     registry.register("part_read", "Whether this part of the state of the database could be read", complete.clone());
     let mut read = Vec::with_capacity(PARTS.len());
     // What was read until time was up is shown.
-    if timeout(PATIENCE, read_all(app, &mut read)).await.is_err() {
+    if timeout(app.limits.probe_timeout, read_all(app, &mut read)).await.is_err() {
         tracing::warn!(parts.read = read.len(), parts.all = PARTS.len(), "the database did not tell its state in time");
     }
     up.set((!read.is_empty()).into());
@@ -74,7 +72,7 @@ async fn service(app: &App) -> Registry {
 async fn read_all(app: &App, read: &mut Vec<(Part, Read)>) {
     let _turn = app.scrape.lock().await;
     for part in PARTS {
-        match app.presence.while_there(parts::read(&app.pool, part)).await {
+        match app.presence.while_there(parts::read(&app.pool, part, app.limits.probe_timeout / 2)).await {
             Ok(told) => read.push((part, told)),
             Err(error) => {
                 tracing::warn!(part = part.name(), %error, "a part of the state of the database cannot be shown");

@@ -3,11 +3,10 @@ use crate::db::pool::PgPool;
 use crate::rollup::backfill::{self, Progress};
 use crate::rollup::status::{self, Rollup, Verification};
 use sqlx::FromRow;
+use std::time::Duration;
 
-/// Reads one snapshot, changes nothing, and is cut off by the server itself after a while, so that nothing goes on for a
-/// scrape that was given up.
-const BEGIN: &str =
-    "begin isolation level repeatable read read only; set local statement_timeout = '1500ms'; set local lock_timeout = '500ms'";
+/// Reads one snapshot, changes nothing, and leaves the way to who changes the schema.
+const BEGIN: &str = "begin isolation level repeatable read read only; set local lock_timeout = '500ms'";
 
 /// A part.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -79,8 +78,9 @@ impl Part {
     }
 }
 
-pub(super) async fn read(pool: &PgPool, part: Part) -> Result<Read, sqlx::Error> {
-    let mut tx = pool.begin_with(BEGIN).await?;
+/// Reads `part`. The server itself cuts off what takes longer than `limit`, so that nothing goes on for a scrape that was given up.
+pub(super) async fn read(pool: &PgPool, part: Part, limit: Duration) -> Result<Read, sqlx::Error> {
+    let mut tx = pool.with_statement_timeout(limit).begin_with(BEGIN).await?;
     Ok(match part {
         Part::Pending => Read::Pending(sqlx::query_as(include_str!("pending.sql")).fetch_one(&mut *tx).await?),
         Part::Upkeep => Read::Upkeep(sqlx::query_as(include_str!("upkeep.sql")).fetch_one(&mut *tx).await?),
