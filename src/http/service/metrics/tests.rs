@@ -7,6 +7,7 @@ use axum_test::TestServer;
 use serde_json::Value;
 use sqlx::Executor;
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 fn assert_lines(text: &str, lines: &[&str]) {
     for line in lines {
