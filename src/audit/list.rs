@@ -5,6 +5,7 @@ use serde::Serialize;
 use serde_json::Value;
 use sqlx::postgres::PgRow;
 use sqlx::{FromRow, PgExecutor, Row};
+use std::str::FromStr;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
@@ -57,13 +58,32 @@ impl FromRow<'_, PgRow> for Entry {
     }
 }
 
+/// The name of an action: one of [`Action`](super::Action)'s, or one that the database notes itself.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ActionName(String);
+
+/// Why a text is none.
+#[derive(Debug, thiserror::Error)]
+#[error("the name of an action, such as token.create")]
+pub struct NoActionName;
+
+impl FromStr for ActionName {
+    type Err = NoActionName;
+
+    fn from_str(text: &str) -> Result<Self, NoActionName> {
+        let is_name =
+            (1..=100).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_lowercase() || b"._".contains(&byte));
+        if is_name { Ok(Self(text.to_owned())) } else { Err(NoActionName) }
+    }
+}
+
 /// Which entries to list.
 #[derive(Clone, Debug, Default)]
 pub struct Page {
     /// Only what was done to this workspace.
     pub workspace: Option<Uuid>,
     /// Only this action, by its name.
-    pub action: Option<String>,
+    pub action: Option<ActionName>,
     /// Nothing older.
     pub since: Option<Timestamp>,
     /// Only what comes after this entry, that is, what is older.
@@ -76,8 +96,8 @@ pub struct Page {
 pub async fn list(on: impl PgExecutor<'_>, page: &Page) -> Result<Vec<Entry>, sqlx::Error> {
     sqlx::query_as(include_str!("list.sql"))
         .bind(page.workspace)
-        .bind(&page.action)
-        .bind(page.since.map(Timestamp::to_sqlx))
+        .bind(page.action.as_ref().map(|name| &name.0))
+        .bind(page.since.map(|since| since.max(Timestamp::UNIX_EPOCH).to_sqlx())) // the database knows no time before its own
         .bind(page.after)
         .bind(page.limit)
         .fetch_all(on)

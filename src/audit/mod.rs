@@ -6,7 +6,7 @@
 //! Invariant: entries are only added, and hold no secret: neither token nor password, nor what was purged.
 mod list;
 
-pub use list::{Entry, Page, list};
+pub use list::{ActionName, Entry, NoActionName, Page, list};
 
 use crate::db::session::Session;
 use serde_json::Value;

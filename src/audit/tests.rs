@@ -10,7 +10,7 @@ use sqlx::{AssertSqlSafe, Executor};
 
 /// All entries of an action, newest first.
 async fn entries(db: &TestDatabase, action: &str) -> Vec<Entry> {
-    let page = Page { action: Some(action.to_owned()), limit: 1_000, ..Page::default() };
+    let page = Page { action: Some(action.parse().unwrap()), limit: 1_000, ..Page::default() };
     list(&db.pool, &page).await.unwrap()
 }
 

@@ -1,7 +1,7 @@
 //! `tallybook audit`: who did what cannot be undone.
 use super::Outcome;
 use super::output::{Output, table};
-use crate::audit::{self, Entry, Page};
+use crate::audit::{self, ActionName, Entry, Page};
 use crate::clock::Clock;
 use crate::db::pool::PgPool;
 use anyhow::Context as _;
@@ -27,7 +27,7 @@ pub(super) struct Arguments {
     since: Option<Since>,
     /// Only this action, such as token.create.
     #[arg(long, value_name = "ACTION")]
-    action: Option<String>,
+    action: Option<ActionName>,
     /// Only what was done to this workspace, by id.
     #[arg(long, value_name = "ID")]
     workspace: Option<Uuid>,

@@ -12,6 +12,7 @@ mod agent;
 mod issue;
 mod name;
 mod project;
+pub mod reassign;
 mod runtime;
 pub mod store;
 mod task;

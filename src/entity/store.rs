@@ -63,7 +63,7 @@ impl From<sqlx::Error> for Error {
 }
 
 /// What `error` of a statement that changes something means; one that finds the tables changed lets them be read again.
-fn judged(pool: &PgPool, error: sqlx::Error) -> Error {
+pub(super) fn judged(pool: &PgPool, error: sqlx::Error) -> Error {
     if source::is_out_of_date(&error) {
         pool.forget_source();
         // What takes no null will not take it the next time, either.

@@ -9,6 +9,7 @@ use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 use std::time::Duration;
+use uuid::Uuid;
 
 /// Media type of a problem.
 pub const MEDIA_TYPE: &str = "application/problem+json";
@@ -51,6 +52,11 @@ impl Problem {
     /// 404: there is nothing of the kind that the caller may see.
     pub fn not_found(detail: impl Into<String>) -> Self {
         Self::new(StatusCode::NOT_FOUND, "not_found", detail)
+    }
+
+    /// The same for one of a kind: none that is there, or none of the caller's, which look alike.
+    pub fn unseen(kind: &str, id: Uuid) -> Self {
+        Self::not_found(format!("there is no {kind} {id} that this token may see"))
     }
 
     /// 409: what is stored does not allow it.
@@ -103,11 +109,6 @@ impl Problem {
     /// Its HTTP status.
     pub fn status(&self) -> StatusCode {
         self.0.status
-    }
-
-    /// Whether it says that there is nothing.
-    pub fn is_not_found(&self) -> bool {
-        self.0.status == StatusCode::NOT_FOUND
     }
 
     /// Its stable name.

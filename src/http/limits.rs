@@ -139,10 +139,12 @@ mod tests {
     use crate::http::testing::{Api, app, id};
     use axum::Router;
     use axum::extract::FromRequest;
+    use axum::http::StatusCode;
     use axum::middleware::{from_fn, from_fn_with_state};
     use axum::routing::get;
     use axum_test::TestServer;
-    use serde_json::Value;
+    use serde_json::{Value, json};
+    use sqlx::Executor;
 
     #[tokio::test]
     async fn a_body_that_is_too_large_is_refused() {
@@ -188,7 +190,7 @@ mod tests {
         let put = || api.put(&path, &serde_json::json!({"name": "W"}));
         assert_eq!(put().content_type("text/plain").await.status_code(), 415);
         assert_eq!(put().add_header("content-encoding", "gzip").await.status_code(), 415);
-        put().content_type("application/json; charset=utf-8").await.assert_status(axum::http::StatusCode::CREATED);
+        put().content_type("application/json; charset=utf-8").await.assert_status(StatusCode::CREATED);
     }
 
     #[tokio::test]
@@ -202,11 +204,26 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn the_server_reads_usage_no_longer_than_somebody_waits_for_it() {
+    async fn the_server_works_on_nothing_longer_than_somebody_waits_for_it() {
         let api = Api::start().await;
-        let mut snapshot = app(&api.database, &api.clock).readers().begin().await.unwrap();
+        api.world().await;
+        let mut snapshot = app(&api.database, &api.clock).ordinary_pool().begin().await.unwrap();
         let limit: String = sqlx::query_scalar("show statement_timeout").fetch_one(&mut *snapshot).await.unwrap();
         assert_eq!(limit, format!("{}s", REQUEST_TIMEOUT.as_secs()));
+        snapshot.rollback().await.unwrap();
+
+        api.database.pool.execute(include_str!("testing_limits.sql")).await.unwrap();
+        let second = format!("/v1/runtimes/{}", id("second"));
+        api.put(&second, &json!({"workspace_id": id("workspace"), "name": "second"})).await.assert_status(StatusCode::CREATED);
+        api.delete(&format!("/v1/issues/{}", id("issue"))).await.assert_status_no_content();
+        let reassign = format!("/v1/runtimes/{}/reassign-tasks", id("runtime"));
+        api.post(&reassign, &json!({"to": id("second")})).await.assert_status_ok();
+        api.delete(&format!("/v1/issues/{}?purge=true", id("issue"))).await.assert_status_no_content();
+        let limits = "select format('%s %s: %s', operation, relation, statement_timeout) from limit_of order by 1";
+        let seen: Vec<String> = sqlx::query_scalar(limits).fetch_all(&api.database.pool).await.unwrap();
+        let expected =
+            ["DELETE issue: 10min", "INSERT agent_runtime: 30s", "UPDATE agent_task_queue: 10min", "UPDATE issue: 30s"];
+        assert_eq!(seen, expected);
     }
 
     #[tokio::test]

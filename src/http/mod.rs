@@ -86,8 +86,13 @@ impl App {
         }
     }
 
-    /// For those who read usage: when nobody waits for an answer any more, the server stops looking for it.
-    fn readers(&self) -> PgPool {
+    /// For ordinary requests: when nobody waits for an answer any more, the server gives up, too, and the connection is free.
+    fn ordinary_pool(&self) -> PgPool {
         self.pool.with_statement_timeout(limits::REQUEST_TIMEOUT)
+    }
+
+    /// The same for what may take longer.
+    fn bulk_pool(&self) -> PgPool {
+        self.pool.with_statement_timeout(limits::BULK_TIMEOUT)
     }
 }

@@ -80,17 +80,26 @@ with
       end as oid
     from wanted w
     -- a name that several functions have stands for all of them
-    left join pg_proc p on w.kind = 'function' and p.pronamespace = to_regnamespace('tallybook') and p.proname = w.name)
-select o.kind, o.name, o.privileges,
-  to_regrole(quote_ident($1)) is not null and (
-    select bool_and(case o.kind
-      when 'database' then has_database_privilege(to_regrole(quote_ident($1))::oid, o.oid, privilege)
-      when 'schema' then has_schema_privilege(to_regrole(quote_ident($1))::oid, o.oid, privilege)
-      when 'table' then has_table_privilege(to_regrole(quote_ident($1))::oid, o.oid, privilege)
-      else has_function_privilege(to_regrole(quote_ident($1))::oid, o.oid, privilege)
-    end)
-    from regexp_split_to_table(o.privileges, ', ') as privilege) as is_held,
-  format('grant %s on %s %s to %I', o.privileges, o.kind, o.name, $1) as statement
-from objects o
-where o.oid is not null
-order by array_position(array['database', 'schema', 'table', 'function'], o.kind), o.name
+    left join pg_proc p on w.kind = 'function' and p.pronamespace = to_regnamespace('tallybook') and p.proname = w.name),
+  rights as (
+    select o.kind, o.name, o.privileges,
+      to_regrole(quote_ident($1)) is not null and (
+        select bool_and(case o.kind
+          when 'database' then has_database_privilege(to_regrole(quote_ident($1))::oid, o.oid, privilege)
+          when 'schema' then has_schema_privilege(to_regrole(quote_ident($1))::oid, o.oid, privilege)
+          when 'table' then has_table_privilege(to_regrole(quote_ident($1))::oid, o.oid, privilege)
+          else has_function_privilege(to_regrole(quote_ident($1))::oid, o.oid, privilege)
+        end)
+        from regexp_split_to_table(o.privileges, ', ') as privilege) as is_held,
+      format('grant %s on %s %s to %I', o.privileges, o.kind, o.name, $1) as statement
+    from objects o
+    where o.oid is not null
+    union all
+    -- where a policy would hide rows from it, sums would lack them; the server refuses to give such sums, whatever the policy says
+    select 'role', quote_ident($1), 'bypassrls', false, format('alter role %I bypassrls', $1)
+    where exists (
+      select from pg_class c left join pg_roles r on r.rolname = $1
+      where c.relnamespace = 'public'::regnamespace and c.relrowsecurity
+        and format('public.%I', c.relname) in (select name from wanted where kind = 'table')
+        and coalesce(not r.rolsuper and not r.rolbypassrls and (c.relforcerowsecurity or not pg_has_role(r.oid, c.relowner, 'usage')), true)))
+select * from rights order by array_position(array['database', 'schema', 'table', 'function', 'role'], kind), name

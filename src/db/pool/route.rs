@@ -12,7 +12,7 @@ use std::time::Duration;
 const MARK: (&str, &str) = ("tallybook.session", "own");
 /// What [`Route::options`] gives to sessions of our own and a transaction has to set for itself elsewhere; what it begins
 /// with says its isolation.
-pub(super) const SET_LOCAL: &str = "set local timezone = 'UTC'; set local jit = off";
+pub(super) const SET_LOCAL: &str = "set local timezone = 'UTC'; set local jit = off; set local row_security = off";
 
 /// How the database is reached.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -51,8 +51,8 @@ impl Route {
         Ok(())
     }
 
-    /// Settings of every connection of ours: folds need READ COMMITTED, whatever the database's default. Nothing exact depends
-    /// on the rest (I6). Statements are told of for [`crate::telemetry::database`] to count; logs show them at level trace alone,
+    /// Settings of every connection of ours: folds need READ COMMITTED, whatever the database's default; where a policy would hide rows
+    /// from a sum, the server has to refuse. Nothing exact depends on the rest (I6). Statements are told of for [`crate::telemetry::database`] to count; logs show them at level trace alone,
     /// without any value, however long they take: whoever asks logs what took how long, once.
     pub(super) fn options(self, options: &PgConnectOptions) -> PgConnectOptions {
         let options = options
@@ -61,9 +61,13 @@ impl Route {
             .log_statements(LevelFilter::Trace)
             .log_slow_statements(LevelFilter::Trace, Duration::MAX);
         match self {
-            Self::Session => {
-                options.options([("TimeZone", "UTC"), ("jit", "off"), ("default_transaction_isolation", "read committed"), MARK])
-            }
+            Self::Session => options.options([
+                ("TimeZone", "UTC"),
+                ("jit", "off"),
+                ("default_transaction_isolation", "read committed"),
+                ("row_security", "off"),
+                MARK,
+            ]),
             // No reader of floats here needs more digits than the server gives, and PgBouncer refuses to be asked.
             Self::Pooler => options.extra_float_digits(None).statement_cache_capacity(0),
         }

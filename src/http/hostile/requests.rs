@@ -84,7 +84,7 @@ fn header_value() -> impl Strategy<Value = Vec<u8>> {
 }
 
 fn target() -> impl Strategy<Value = String> {
-    let kinds = ["workspaces", "runtimes", "agents", "projects", "issues", "tasks", "usage", "nothing", ""];
+    let kinds = ["workspaces", "runtimes", "agents", "projects", "issues", "tasks", "usage", "audit", "nothing", ""];
     let ends = ["", "/usage", "/usage/by-agent", "/usage/by-hour", "/reassign-tasks", "/", "/../..", "/usage/"];
     let api = (prop::sample::select(kinds.to_vec()), segment(), prop::sample::select(ends.to_vec()), query())
         .prop_map(|(kind, id, end, query)| format!("/v1/{kind}{id}{end}{query}"));
@@ -120,7 +120,19 @@ pub(super) fn percent(bytes: &[u8]) -> String {
 }
 
 fn query() -> impl Strategy<Value = String> {
-    let name = prop::sample::select(vec!["days", "tz", "limit", "after", "include_archived", "workspace_id", "purge", "", "day"]);
+    let name = prop::sample::select(vec![
+        "days",
+        "tz",
+        "limit",
+        "after",
+        "include_archived",
+        "workspace_id",
+        "purge",
+        "action",
+        "since",
+        "",
+        "day",
+    ]);
     let value = prop_oneof![
         prop::sample::select(vec![
             "1",
@@ -132,6 +144,8 @@ fn query() -> impl Strategy<Value = String> {
             "false",
             "UTC",
             "Asia/Kolkata",
+            "-009000-01-01T00:00:00Z",
+            "token.create",
             "%00",
             "%ff",
             "+"

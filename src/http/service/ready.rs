@@ -2,6 +2,7 @@
 //!
 //! A rollup that may not be trusted is no reason to send requests elsewhere, where they would find the same: the answer is 200, and says
 //! `degraded`. So it is with changes that are not captured, as long as the raw rows can be read: sums come from those meanwhile.
+use crate::db::error::{Cause, cause};
 use crate::db::migrate::{self, State as Migrated};
 use crate::http::App;
 use crate::http::error::Problem;
@@ -56,9 +57,13 @@ pub(super) async fn ready(State(app): State<App>) -> Result<Json<Ready>, Problem
             Ok(Json(Ready { status, reasons: doubts }))
         }
         Ok(Ok(Found { faults, .. })) => unready(faults),
-        Ok(Err(error)) => {
+        Ok(Err(error)) if matches!(cause(&error), Cause::Unavailable | Cause::Timeout) => {
             tracing::warn!(%error, "not ready: the database does not answer");
             unready(vec!["the database does not answer".to_owned()])
+        }
+        Ok(Err(error)) => {
+            tracing::error!(%error, "not ready: the database does not tell how it stands");
+            unready(vec!["the database does not tell how it stands; the service's log says why".to_owned()])
         }
         Err(_) => unready(vec![format!("the database did not answer within {} seconds", limit.as_secs())]),
     }
@@ -80,6 +85,9 @@ async fn look(app: &App) -> Result<Found, sqlx::Error> {
         })
         .collect();
     let mut doubts = Vec::new();
+    if faults.is_empty() {
+        faults = sqlx::query_scalar(include_str!("hidden.sql")).fetch_all(&app.pool).await?;
+    }
     if faults.is_empty() {
         doubts = drift::known(&app.pool).await?.iter().map(problems::drifted).collect();
         let uncaptured: Vec<String> = sqlx::query_scalar("select tallybook.capture_faults()").fetch_all(&app.pool).await?;
@@ -156,6 +164,16 @@ mod tests {
         response.assert_status_ok();
         let reason = "rollup task_usage_daily differs from raw usage in 2 keys on 1 day";
         assert_eq!(response.json::<Value>(), json!({"status": "degraded", "reasons": [reason]}));
+    }
+
+    #[tokio::test]
+    async fn a_database_that_answers_and_tells_nothing_is_not_away() {
+        let api = Api::start().await;
+        sqlx::query("alter table tallybook.drift rename to draft").execute(&api.database.pool).await.unwrap();
+        let response = api.server.get("/readyz").await;
+        response.assert_status_service_unavailable();
+        let fault = "the database does not tell how it stands; the service's log says why";
+        assert_eq!(response.json::<Value>()["faults"], json!([fault]));
     }
 
     #[tokio::test]

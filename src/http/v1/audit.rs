@@ -1,5 +1,5 @@
 //! `GET /v1/audit`: the audit log, newest first, page by page. To a bound token, what was done to its workspace.
-use crate::audit::{self, Entry, Page};
+use crate::audit::{self, ActionName, Entry, NoActionName, Page};
 use crate::http::App;
 use crate::http::auth::{Admin, Caller};
 use crate::http::error::Problem;
@@ -27,7 +27,7 @@ pub(super) fn routes() -> OpenApiRouter<App> {
 
 /// Which page is asked for.
 pub(super) struct Asked {
-    action: Option<String>,
+    action: Option<ActionName>,
     since: Option<Timestamp>,
     after: Option<Uuid>,
     limit: u16,
@@ -41,7 +41,7 @@ impl FromParameters for Asked {
             return Err(Problem::field("limit", format_args!("{expected}, not {limit}")));
         }
         Ok(Self {
-            action: parameters.text("action")?,
+            action: parameters.parsed("action", NoActionName)?,
             since: parameters.parsed("since", "a time in RFC 3339, such as 2026-01-31T00:00:00Z")?,
             after: parameters.parsed("after", "a UUID, as `next_after` of the page before")?,
             limit,
@@ -183,7 +183,14 @@ mod tests {
         assert!(after.ends_with("end"));
         assert_eq!(seen, all);
         assert_eq!(items(&api.with(&token), "?since=9999-01-01T00:00:00Z").await, Vec::<Value>::new());
-        for (query, field) in [("limit=0", "limit"), ("since=yesterday", "since"), ("after=1", "after"), ("until=1", "until")] {
+        assert_eq!(items(&api.with(&token), "?since=-009000-01-01T00:00:00Z&action=token.create").await, all);
+        for (query, field) in [
+            ("limit=0", "limit"),
+            ("since=yesterday", "since"),
+            ("after=1", "after"),
+            ("until=1", "until"),
+            ("action=%00", "action"),
+        ] {
             let refused = api.with(&token).get(&format!("/v1/audit?{query}")).await;
             refused.assert_status_bad_request();
             assert_eq!(refused.json::<Value>()["field"], field);

@@ -102,7 +102,7 @@ async fn it_migrates_answers_and_stops_on_either_signal() {
         let serving = Serving::start(&mut on(&database, "serve --listen 127.0.0.1:0"));
         assert!(serving.announced.contains("tallybook token create --help"), "{}", serving.announced);
         assert_eq!(serving.get("/healthz", None), Some(200));
-        assert_eq!(serving.get("/readyz", None), Some(200));
+        serving.wait_for("/readyz", 200);
         assert_eq!(serving.get("/v1/workspaces", None), Some(401));
         let (status, told) = serving.stop(signal);
         assert!(status.success(), "{told}");

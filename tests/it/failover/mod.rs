@@ -2,7 +2,7 @@
 mod replica;
 
 use crate::outage::cluster::{Cluster, Stop};
-use crate::outage::reporters::{Reporters, wait_until_served};
+use crate::outage::reporters::Reporters;
 use crate::outage::{blocking, serve};
 use tallybook::doctor;
 use tallybook::rollup::{fold, verify};
@@ -28,7 +28,7 @@ async fn nothing_acknowledged_is_lost_when_a_synchronous_replica_takes_over() {
     replica::promote(&standby).await;
     let door = door.leading_to(&standby).open_again().await;
     let waiting = client.clone();
-    blocking(move || wait_until_served(&waiting)).await;
+    assert_eq!(blocking(move || waiting.get_when_served("/v1/agents")).await.status, 200);
     reporters.wait_for_more_accepted(200).await;
     let acknowledged = reporters.stop().await;
 
@@ -46,7 +46,7 @@ async fn nothing_acknowledged_is_lost_when_a_synchronous_replica_takes_over() {
     assert!(verify::verify(&pool).await.unwrap().exact());
     let examined = doctor::examine(&pool).await.unwrap();
     assert!(examined.healthy(), "{examined:?}");
-    assert_eq!(client.get("/readyz").status, 200);
+    assert_eq!(client.get_when_served("/readyz").status, 200);
     service.stop().await.unwrap();
     drop(door);
 }

@@ -94,12 +94,3 @@ fn work(shared: &Shared, client: &Client, first: u64) -> Vec<String> {
     }
     acknowledged
 }
-
-/// Asks until the service serves again.
-pub(crate) fn wait_until_served(client: &Client) {
-    let began = Instant::now();
-    while client.get("/v1/agents").status != 200 {
-        assert!(began.elapsed() < PATIENCE, "the service does not come back");
-        std::thread::sleep(POLL);
-    }
-}

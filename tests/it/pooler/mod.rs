@@ -3,7 +3,7 @@
 mod bouncer;
 
 use crate::cli::{tallybook, transcript};
-use crate::outage::reporters::{Reporters, wait_until_served};
+use crate::outage::reporters::Reporters;
 use crate::outage::{Client, blocking};
 use bouncer::{Bouncer, SESSIONS};
 use sqlx::{ConnectOptions, Executor};
@@ -56,7 +56,7 @@ async fn two_services_take_reports_fold_and_read_exactly_through_it() {
             let (workspace, task) = ("00000000-0000-4000-8000-000000000001", "00000000-0000-4000-8000-000000000004");
             let usage = [format!("/v1/workspaces/{workspace}/usage"), format!("/v1/tasks/{task}/usage")];
             let paths = ["/v1/agents".to_owned(), "/readyz".to_owned()].into_iter().chain(usage);
-            let answered = blocking(move || paths.map(|path| client.get(&path).status).collect::<Vec<_>>()).await;
+            let answered = blocking(move || paths.map(|path| client.get_when_served(&path).status).collect::<Vec<_>>()).await;
             assert_eq!(answered, [200; 4]);
         }
         let report = verify::verify(&through).await.unwrap();
@@ -65,7 +65,7 @@ async fn two_services_take_reports_fold_and_read_exactly_through_it() {
     let mut acknowledged = Vec::new();
     for (service, client, reporters) in running {
         acknowledged.extend(reporters.stop().await);
-        blocking(move || wait_until_served(&client)).await;
+        assert_eq!(blocking(move || client.get_when_served("/v1/agents")).await.status, 200);
         service.stop().await.unwrap();
     }
     acknowledged.sort();

@@ -30,9 +30,9 @@ async fn delete<E: Resource>(
     Query(asked): Query<Asked>,
 ) -> Result<StatusCode, Problem> {
     let found = if asked.purge {
-        store::purge::<E>(&app.pool, caller.workspace, &caller.actor(), id).await?
+        store::purge::<E>(&app.bulk_pool(), caller.workspace, &caller.actor(), id).await?
     } else {
-        store::archive::<E>(&app.pool, caller.workspace, id, app.clock.now()).await?
+        store::archive::<E>(&app.ordinary_pool(), caller.workspace, id, app.clock.now()).await?
     };
     if found { Ok(StatusCode::NO_CONTENT) } else { Err(not_found::<E>(id)) }
 }

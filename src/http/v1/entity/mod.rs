@@ -75,7 +75,7 @@ pub(in crate::http) fn bulk_routes() -> OpenApiRouter<App> {
 }
 
 fn not_found<E: Entity>(id: uuid::Uuid) -> Problem {
-    Problem::not_found(format!("there is no {} {id} that this token may see", E::ONE))
+    Problem::unseen(E::ONE, id)
 }
 
 impl From<Error> for Problem {

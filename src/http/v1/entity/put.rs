@@ -24,7 +24,7 @@ async fn put<E: Resource>(
     Query(()): Query<()>,
     Json(body, _place): Json<E::Body>,
 ) -> Result<(StatusCode, axum::Json<E>), Problem> {
-    let stored = store::put::<E>(&app.pool, caller.workspace, id, body, app.clock.now()).await?;
+    let stored = store::put::<E>(&app.ordinary_pool(), caller.workspace, id, body, app.clock.now()).await?;
     let Stored { entity, created } = stored.ok_or_else(|| not_found::<E>(id))?;
     Ok((if created { StatusCode::CREATED } else { StatusCode::OK }, axum::Json(entity)))
 }

@@ -1,5 +1,5 @@
 //! `POST /v1/runtimes/{id}/reassign-tasks`: moves all tasks of a runtime, with their usage, to another one.
-use crate::entity::store;
+use crate::entity::reassign::{self, Error};
 use crate::entity::{Entity, Runtime};
 use crate::http::App;
 use crate::http::auth::{Admin, Caller};
@@ -44,7 +44,8 @@ pub(super) struct Reassigned {
     responses(
         (status = 200, body = Reassigned, description = "Moved."),
         (status = 409, body = ref("#/components/schemas/Problem"), content_type = "application/problem+json",
-            description = "The runtimes are of two workspaces, or one and the same: `other_workspace`, `same_runtime`."),
+            description = "The runtimes are of two workspaces, or one and the same: `other_workspace`, `same_runtime`; one was removed meanwhile: \
+                `reference_gone`. Or, in an adopted database, the tables do not take it: `column_missing`, `refused_by_source`."),
         (status = 413, body = ref("#/components/schemas/Problem"), content_type = "application/problem+json",
             description = "The body is too large."),
         (status = 415, body = ref("#/components/schemas/Problem"), content_type = "application/problem+json",
@@ -60,33 +61,20 @@ pub(super) async fn reassign_tasks(
     Query(()): Query<()>,
     Json(Reassignment { to }, _place): Json<Reassignment>,
 ) -> Result<axum::Json<Reassigned>, Problem> {
-    let source = app.pool.source().await?;
-    let mut transaction = app.pool.begin().await?;
-    let mut runtime = async |id| {
-        let found: Option<Runtime> = store::get(&mut *transaction, &source, caller.workspace, id).await?;
-        found.ok_or_else(|| Problem::not_found(format!("there is no {} {id} that this token may see", Runtime::ONE)))
-    };
-    let old = runtime(from).await?;
-    let new = runtime(to).await.map_err(|problem| if problem.is_not_found() { problem.with("field", "to") } else { problem })?;
-    if from == to {
-        return Err(Problem::conflict("same_runtime", "to: the tasks are of this very runtime").with("field", "to"));
+    let tasks = reassign::reassign_tasks(&app.bulk_pool(), caller.workspace, from, to).await?;
+    Ok(axum::Json(Reassigned { from, to, tasks }))
+}
+
+impl From<Error> for Problem {
+    fn from(error: Error) -> Self {
+        let detail = error.to_string();
+        match error {
+            Error::NoSuchRuntime(id) => Self::unseen(Runtime::ONE, id),
+            Error::SameRuntime => Self::conflict("same_runtime", detail).with("field", "to"),
+            Error::OtherWorkspace => Self::conflict("other_workspace", detail).with("field", "to"),
+            Error::Store(error) => error.into(),
+        }
     }
-    if old.workspace_id != new.workspace_id {
-        return Err(Problem::conflict("other_workspace", "to: the two runtimes are of different workspaces").with("field", "to"));
-    }
-    let moved = sqlx::query(
-        "update public.agent_task_queue t
-         set runtime_id = $2
-         from public.agent a
-         where t.runtime_id = $1 and a.id = t.agent_id and ($3::uuid is null or a.workspace_id = $3)",
-    )
-    .bind(from)
-    .bind(to)
-    .bind(caller.workspace)
-    .execute(&mut *transaction)
-    .await?;
-    transaction.commit().await?;
-    Ok(axum::Json(Reassigned { from, to, tasks: moved.rows_affected() }))
 }
 
 #[cfg(test)]

@@ -27,8 +27,8 @@ pub(super) async fn issue_usage(
     Id(id): Id,
     Query(()): Query<()>,
 ) -> Result<Json<Answer<ModelUsage>>, Problem> {
-    let answer = query::issue_usage(&app.readers(), caller.workspace, id).await?;
-    answer.map(Json).ok_or_else(|| Problem::not_found(format!("there is no issue {id} that this token may see")))
+    let answer = query::issue_usage(&app.ordinary_pool(), caller.workspace, id).await?;
+    answer.map(Json).ok_or_else(|| Problem::unseen("issue", id))
 }
 
 #[cfg(test)]

@@ -30,8 +30,8 @@ pub(super) async fn runtime_usage_by_agent(
     Query(asked): Query<InDays>,
 ) -> Result<Json<Answer<AgentUsage>>, Problem> {
     let range = asked.range(app.clock.now())?;
-    let answer = query::runtime_by_agent(&app.readers(), app.reading, caller.workspace, id, &range).await?;
-    answer.map(Json).ok_or_else(|| Problem::not_found(format!("there is no runtime {id} that this token may see")))
+    let answer = query::runtime_by_agent(&app.ordinary_pool(), app.reading, caller.workspace, id, &range).await?;
+    answer.map(Json).ok_or_else(|| Problem::unseen("runtime", id))
 }
 
 #[cfg(test)]

@@ -26,8 +26,8 @@ pub(super) async fn task_usage(
     Id(id): Id,
     Query(()): Query<()>,
 ) -> Result<Json<Answer<ModelUsage>>, Problem> {
-    let answer = query::task_usage(&app.readers(), caller.workspace, id).await?;
-    answer.map(Json).ok_or_else(|| Problem::not_found(format!("there is no task {id} that this token may see")))
+    let answer = query::task_usage(&app.ordinary_pool(), caller.workspace, id).await?;
+    answer.map(Json).ok_or_else(|| Problem::unseen("task", id))
 }
 
 #[cfg(test)]

@@ -30,8 +30,8 @@ pub(super) async fn workspace_usage(
     Query(asked): Query<InDays>,
 ) -> Result<Json<Answer<RuntimeDayUsage>>, Problem> {
     let range = asked.range(app.clock.now())?;
-    let answer = query::workspace_usage(&app.readers(), app.reading, caller.workspace, id, &range).await?;
-    answer.map(Json).ok_or_else(|| Problem::not_found(format!("there is no workspace {id} that this token may see")))
+    let answer = query::workspace_usage(&app.ordinary_pool(), app.reading, caller.workspace, id, &range).await?;
+    answer.map(Json).ok_or_else(|| Problem::unseen("workspace", id))
 }
 
 #[cfg(test)]
