@@ -27,6 +27,8 @@ pub enum Action {
     Thin,
     /// A partition of which nothing is left was detached.
     Detach,
+    /// All that was sealed was deleted.
+    DeleteSealed,
     /// A token was made.
     CreateToken,
     /// A token was revoked.
@@ -42,6 +44,7 @@ impl Action {
             Self::Seal => "usage.seal",
             Self::Thin => "usage.thin",
             Self::Detach => "usage.detach",
+            Self::DeleteSealed => "usage.delete_sealed",
             Self::CreateToken => "token.create",
             Self::RevokeToken => "token.revoke",
         }

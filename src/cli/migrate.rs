@@ -2,9 +2,11 @@
 use super::output::{self, Output, printable, table};
 use super::{Outcome, adopt as adoption};
 use crate::adopt::{self, Form, Patience, Standing};
+use crate::audit::Actor;
 use crate::db::migrate::{self, Migration, State};
 use crate::db::pool::PgPool;
 use crate::db::schema;
+use crate::retention;
 use crate::schedule::pg_cron::Cron;
 use anyhow::bail;
 use jiff::SignedDuration;
@@ -181,19 +183,20 @@ async fn revert(down: &Down, pool: &PgPool, out: &mut Output) -> anyhow::Result<
     if target == 0 && !is_adopted && !down.delete_usage && schema::holds_usage(pool).await? {
         bail!("going down to 0 would delete the raw usage; say --delete-usage if that is meant, or --to 1 to keep it");
     }
-    if target < migrate::SEALING && schema::holds_sealed_usage(pool).await? {
-        if !down.delete_usage {
-            bail!(
-                "going down to {target} would delete the sealed usage, which is nowhere else; say --delete-usage if that is meant"
-            );
-        }
-        schema::delete_sealed_usage(pool).await?;
+    let holds_sealed = target < migrate::SEALING && schema::holds_sealed_usage(pool).await?;
+    if holds_sealed && !down.delete_usage {
+        bail!("going down to {target} would delete the sealed usage, which is nowhere else; say --delete-usage if that is meant");
     }
+    // Without a session of its own nothing will be reverted; then nothing is deleted, either.
+    pool.session_options().await??;
     if target < migrate::TICK
         && newest.version >= migrate::TICK
         && let Some(job) = Cron::remove_job(pool).await?
     {
         out.line(format_args!("removed the job {job:?} of pg_cron, which would call what goes"))?;
+    }
+    if holds_sealed {
+        retention::delete_sealed(pool, &Actor::cli()).await?;
     }
     if is_adopted && target < migrate::CAPTURE {
         let mut steps = Steps { out, taken: 0, failure: None };

@@ -137,14 +137,6 @@ pub async fn holds_sealed_usage(pool: &PgPool) -> Result<bool, sqlx::Error> {
     Ok(exists && sqlx::query_scalar(holds).fetch_one(pool).await?)
 }
 
-/// Deletes all sealed usage, for good: every total follows.
-pub async fn delete_sealed_usage(pool: &PgPool) -> Result<(), sqlx::Error> {
-    let mut tx = pool.begin().await?;
-    sqlx::query("delete from tallybook.sealed_usage").execute(&mut *tx).await?;
-    sqlx::query("delete from tallybook.sealed_identity").execute(&mut *tx).await?;
-    tx.commit().await
-}
-
 fn judge(migrations: &[Migration]) -> Result<(), Error> {
     let versions = |wanted: &[State]| {
         let found = migrations.iter().filter(|m| wanted.contains(&m.state)).map(|m| m.version.to_string());

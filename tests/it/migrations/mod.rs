@@ -3,9 +3,10 @@ mod frozen;
 
 use sqlx::Executor;
 use std::path::PathBuf;
+use tallybook::audit::Actor;
 use tallybook::db::migrate::{self, State};
 use tallybook::db::pool::PgPool;
-use tallybook::db::schema;
+use tallybook::retention;
 use tallybook::rollup::{backfill, fold, verify};
 use tallybook::testing::{self, TestDatabase};
 use tokio::process::Command;
@@ -138,7 +139,10 @@ async fn going_down_never_loses_sealed_usage_unsaid() {
     // What is left of it is the memory that it was counted.
     db.pool.execute("delete from tallybook.sealed_usage").await.unwrap();
     assert!(refused_down(9).await.contains("usage was sealed"));
-    schema::delete_sealed_usage(&db.pool).await.unwrap();
+    retention::delete_sealed(&db.pool, &Actor::cli()).await.unwrap();
+    let noted = "select details from tallybook.audit_log where action = 'usage.delete_sealed'";
+    let details: serde_json::Value = sqlx::query_scalar(noted).fetch_one(&db.pool).await.unwrap();
+    assert!(details["sealed_rows"] == 0 && details["identities"] != 0, "{details}");
     migrate::down(&db.pool, 9).await.unwrap();
     fold::tick(&db.pool).await.unwrap();
     assert!(verify::verify(&db.pool).await.unwrap().exact());

@@ -143,8 +143,15 @@ async fn the_schema_is_changed_past_it_or_not_at_all() {
     let direct = database.options().to_url_lossy().to_string();
     let told = transcript(command("migrate up").env("DATABASE_DIRECT_URL", &direct));
     assert!(told.starts_with("applied 0001") && told.ends_with("--- exit 0\n"), "{told}");
-    let told = transcript(&mut command("migrate down"));
-    assert!(told.contains("DATABASE_DIRECT_URL") && told.ends_with("--- exit 2\n"), "{told}");
+    database.pool.execute(include_str!("../../../src/testing/one_task.sql")).await.unwrap();
+    database.pool.execute("select tallybook.seal('2026-01-02', '2026-01-03', null, 10)").await.unwrap();
+    for arguments in ["migrate down", "migrate down --to 8 --delete-usage"] {
+        let told = transcript(&mut command(arguments));
+        assert!(told.contains("DATABASE_DIRECT_URL") && told.ends_with("--- exit 2\n"), "{told}");
+    }
+    let kept: bool =
+        sqlx::query_scalar("select exists (select from tallybook.sealed_usage)").fetch_one(&database.pool).await.unwrap();
+    assert!(kept, "what cannot be reverted deletes nothing");
     let told = transcript(command("migrate down").env("DATABASE_DIRECT_URL", &direct));
     assert!(told.starts_with("reverted") && told.ends_with("--- exit 0\n"), "{told}");
     let told = transcript(&mut command("usage"));

@@ -152,6 +152,30 @@ async fn a_purge_goes_as_far_as_the_foreign_keys() {
 }
 
 #[tokio::test]
+async fn tasks_are_reassigned_as_far_as_the_host_allows() {
+    let api = Api::adopted().await;
+    let second = json!({"workspace_id": WORKSPACE, "name": "second", "provider": "openai"});
+    api.put(&format!("/v1/runtimes/{NEW}"), &second).await.assert_status(axum::http::StatusCode::CREATED);
+    let reassign = async || api.post(&format!("/v1/runtimes/{RUNTIME}/reassign-tasks"), &json!({"to": NEW})).await;
+    let veto = "create function veto() returns trigger language plpgsql as $$ begin raise exception 'tasks stay'; end $$;
+        create trigger veto before update on public.agent_task_queue for each row execute function veto()";
+    api.database.pool.execute(veto).await.unwrap();
+    let problem = conflict(&reassign().await, "refused_by_source");
+    assert_eq!(problem["detail"], "the database does not allow it: tasks stay");
+    let allow = "drop trigger veto on public.agent_task_queue; alter table public.agent rename workspace_id to tenant";
+    api.database.pool.execute(allow).await.unwrap();
+    api.database.pool.execute("select tallybook.follow_sources()").await.unwrap();
+    // The first one may still go by the old names, and finds that out.
+    reassign().await;
+    let problem = conflict(&reassign().await, "column_missing");
+    assert_eq!(problem["field"], "workspace_id");
+    api.database.pool.execute("alter table public.agent rename tenant to workspace_id").await.unwrap();
+    api.database.pool.execute("select tallybook.follow_sources()").await.unwrap();
+    let moved: Value = reassign().await.json();
+    assert_eq!(moved["tasks"], 1, "{moved}");
+}
+
+#[tokio::test]
 async fn reports_say_in_the_answer_what_the_tables_do_not_take() {
     let api = Api::adopted().await;
     let report = |more: Value| {
