@@ -275,6 +275,10 @@ impl Usage {
             };
             return Err(Unfit::NoKey { table: name, columns });
         }
+        let blurs = |column: &&&'static str| table.column(column).is_some_and(|found| !found.tells_apart);
+        if let Some(column) = key(is_keyed).iter().find(blurs) {
+            return Err(Unfit::Blurs { table: name, column });
+        }
         let (created, is_ordered) = (table.column("created_at"), is_sequence(table.column("sequence")));
         let Some(created) = created.filter(|column| column.is_time()) else {
             return Err(Unfit::Lacks { table: name, column: "created_at" });
@@ -290,7 +294,8 @@ fn key(is_keyed: bool) -> &'static [&'static str] {
 
 /// `usage_put.sql`, of the columns that there are.
 fn put(table: &Table, created: &Column, is_keyed: bool, is_ordered: bool) -> Result<String, Unfit> {
-    let mut values: Vec<Value> = key(is_keyed).iter().map(|column| Value::needed(column, column)).collect();
+    let identity = |column: &&'static str| Value::needed(column, if *column == "provider" { SPELLING } else { column });
+    let mut values: Vec<Value> = key(is_keyed).iter().map(identity).collect();
     values.extend(is_ordered.then_some(Value::wanted("sequence", "sequence")));
     values.extend(MEASURES.iter().map(|column| Value::wanted(column, column)));
     values.push(Value::wanted_time("created_at", "coalesce(occurred_at, $13)"));
@@ -312,12 +317,15 @@ fn put(table: &Table, created: &Column, is_keyed: bool, is_ordered: bool) -> Res
         ""
     };
     let (columns, given): (Vec<_>, Vec<_>) = written.iter().map(|(column, sql)| (*column, sql.as_str())).unzip();
+    let same = same(table, is_keyed);
     Ok(format!(
         "insert into public.task_usage as stored ({}) select {} \
          from unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::bigint[], \
            $6::bigint[], $7::bigint[], $8::bigint[], $9::bigint[], $10::bigint[], $11::bigint[], $12::timestamptz[]) \
            with ordinality as report (task_id, provider, model, event_key, sequence, \
            input_tokens, output_tokens, cache_read_tokens, cache_write_tokens, cache_write_1h_tokens, cost_usd_ticks, occurred_at, ordinal) \
+         left join lateral (select usage.provider::text as provider from public.task_usage as usage where {same} \
+           order by usage.provider::text <> report.provider limit 1) as known on true \
          order by ordinal on conflict ({}) do update set {}{} where {in_order}({}) is distinct from ({}) \
          returning task_id, lower(provider::text collate \"C\"), model::text, {}, xmax = 0 as is_new",
         columns.join(", "),
@@ -331,13 +339,22 @@ fn put(table: &Table, created: &Column, is_keyed: bool, is_ordered: bool) -> Res
     ))
 }
 
+/// The spelling of a provider: that of the host's row of the same identity, if it has one.
+const SPELLING: &str = "coalesce(known.provider, report.provider)";
+
+/// Whether `usage` has the identity of `report`, however it spells the provider.
+fn same(table: &Table, is_keyed: bool) -> String {
+    let same = |column: &&str| match (*column, table.column(column)) {
+        ("provider", _) => "lower(usage.provider::text collate \"C\") = lower(report.provider collate \"C\")".to_owned(),
+        (_, Some(found)) => format!("usage.{column} = {}", found.cast(&format!("report.{column}"), false)),
+        (_, None) => "false".to_owned(),
+    };
+    key(is_keyed).iter().map(same).collect::<Vec<_>>().join(" and ")
+}
+
 /// `usage_kept.sql`, the same.
 fn kept(table: &Table, is_keyed: bool, is_ordered: bool) -> String {
-    let same = |column: &&str| {
-        let of_report = table.column(column).map_or_else(String::new, |found| found.cast(&format!("report.{column}"), false));
-        format!("usage.{column} = {of_report}")
-    };
-    let same = key(is_keyed).iter().map(same).collect::<Vec<_>>().join(" and ");
+    let same = same(table, is_keyed);
     let sequence = if is_ordered { "usage.sequence::bigint" } else { "null::bigint" };
     format!(
         "select report.ordinal, coalesce(stored.sequence > report.sequence, false) as is_stale \

@@ -7,6 +7,8 @@ select
       'type', format_type(a.atttypid, null),
       'exact_type', format_type(a.atttypid, a.atttypmod),
       'labels', (select coalesce(jsonb_agg(l.enumlabel order by l.enumsortorder), '[]') from pg_enum l where l.enumtypid = a.atttypid),
+      'tells_apart', a.atttypid::regtype::text <> 'citext' and not exists (
+        select from pg_collation l where l.oid = a.attcollation and not l.collisdeterministic),
       'is_not_null', a.attnotnull,
       'has_default', a.atthasdef or a.attidentity <> '',
       'is_computed', a.attgenerated <> '' or a.attidentity = 'a') order by a.attnum)

@@ -93,6 +93,8 @@ pub struct Column {
     exact_type: String,
     /// Of an enum, its values.
     labels: Vec<String>,
+    /// Whether texts that differ at all are two to it.
+    pub tells_apart: bool,
     /// Whether it takes no null.
     pub is_not_null: bool,
     has_default: bool,

@@ -71,7 +71,8 @@ pub(super) fn made(name: Name, table: &Table) -> bool {
         Name::Usage => table.has_key(&["task_id", "provider", "model", "event_key"]),
         _ => table.has_key(&["id"]) && keeps_marks(table),
     };
-    has_all && needs_no_more && is_keyed && !table.is_partitioned
+    let tells_apart = table.columns.0.iter().all(|column| column.tells_apart);
+    has_all && needs_no_more && is_keyed && tells_apart && !table.is_partitioned
 }
 
 /// Whether labels and archive marks of its rows are in the table itself.

@@ -77,6 +77,17 @@ pub enum Unfit {
         /// The columns of the key that it needs.
         columns: &'static str,
     },
+    /// It takes some texts that differ for one.
+    #[error(
+        "{table}, which Tallybook did not make, takes texts of its column {column} for one that differ (citext, or a collation that is not \
+         deterministic), and usage is told apart by it: write through the application"
+    )]
+    Blurs {
+        /// The table.
+        table: &'static str,
+        /// The column.
+        column: &'static str,
+    },
     /// It has partitions, and a row that is written to one does not say whether it is new.
     #[error("{table}, which Tallybook did not make, has partitions, which it does not write to: write through the application")]
     Partitioned {

@@ -37,14 +37,15 @@ async fn refused(bench: &Bench, bad: Report) -> (FaultCode, String, String) {
 #[tokio::test]
 async fn running_totals_are_made_replaced_and_left_alone() {
     let bench = bench().await;
-    let total = |input| report(TASK, input).at("2026-02-01T10:00:00.123456Z");
+    let untimed = |input| Report { model: Model::parse("haiku").unwrap(), ..report(TASK, input) };
+    let total = |input| untimed(input).at("2026-02-01T10:00:00.123456Z");
     assert_eq!(bench.put(total(100)).await, Outcome::Created);
     assert_eq!(bench.put(total(100)).await, Outcome::Unchanged);
-    assert_eq!(bench.put(report(TASK, 300)).await, Outcome::Replaced);
-    assert_eq!(bench.put(report(TASK, 300)).await, Outcome::Unchanged, "a report without a time keeps the first one's");
+    assert_eq!(bench.put(untimed(300)).await, Outcome::Replaced);
+    assert_eq!(bench.put(untimed(300)).await, Outcome::Unchanged, "a report without a time keeps the first one's");
     let stored = "select concat_ws(' ', provider, model, input_tokens, created_at at time zone 'UTC', updated_at is not null)
         from public.task_usage where provider = 'anthropic'";
-    assert_eq!(bench.text(stored).await.as_deref(), Some("anthropic opus 300 2026-02-01 10:00:00.123 t"));
+    assert_eq!(bench.text(stored).await.as_deref(), Some("anthropic haiku 300 2026-02-01 10:00:00.123 t"));
     assert_eq!(bench.number("select count(*) from public.task_usage").await, 2, "the host's own row is as it was");
     fold::drain(bench.pool()).await.unwrap();
     assert!(verify::verify(bench.pool()).await.unwrap().exact());
@@ -123,6 +124,36 @@ async fn an_enum_of_providers_is_written_in_its_own_spelling() {
 }
 
 #[tokio::test]
+async fn a_provider_that_the_host_spells_in_its_own_way_is_the_same() {
+    let bench = bench().await;
+    assert_eq!(bench.put(report(TASK, 11)).await, Outcome::Replaced, "the host's own row, under its own spelling");
+    assert_eq!(bench.put(report(TASK, 11)).await, Outcome::Unchanged);
+    let stored = "select string_agg(concat_ws(' ', provider, model, input_tokens), ', ') from public.task_usage";
+    assert_eq!(bench.text(stored).await.as_deref(), Some("Anthropic opus 11"));
+    // Where the host has both, each is its own.
+    let both =
+        "insert into public.task_usage (task_id, provider, model) select task_id, 'anthropic', model from public.task_usage";
+    bench.pool().execute(both).await.unwrap();
+    assert_eq!(bench.put(report(TASK, 12)).await, Outcome::Replaced);
+    let stored =
+        "select string_agg(concat_ws(' ', provider, input_tokens), ', ' order by provider collate \"C\") from public.task_usage";
+    assert_eq!(bench.text(stored).await.as_deref(), Some("Anthropic 11, anthropic 12"));
+    fold::drain(bench.pool()).await.unwrap();
+    assert!(verify::verify(bench.pool()).await.unwrap().exact());
+}
+
+#[tokio::test]
+async fn texts_that_the_host_takes_for_one_are_not_told_apart_for_it() {
+    let bench = bench().await;
+    let blur = "create collation public.blurred (provider = icu, locale = 'und-u-ks-level2', deterministic = false);
+        alter table public.task_usage alter model type varchar(100) collate public.blurred";
+    bench.pool().execute(blur).await.unwrap();
+    let Error::Invalid(faults) = bench.submit(vec![report(TASK, 1)]).await.unwrap_err() else { panic!("it is refused") };
+    assert_eq!((faults[0].code, faults[0].field.as_str()), (FaultCode::NotWritable, ""));
+    assert!(faults[0].reason.contains("its column model for one that differ"), "{}", faults[0].reason);
+}
+
+#[tokio::test]
 async fn without_a_key_or_with_columns_nobody_can_fill_all_reports_are_refused() {
     for (change, told) in [
         (
@@ -146,7 +177,8 @@ async fn without_a_key_or_with_columns_nobody_can_fill_all_reports_are_refused()
 async fn a_column_that_goes_or_comes_is_noticed() {
     let bench = bench().await;
     bench.pool().execute("alter table public.task_usage add column cost_usd_ticks bigint").await.unwrap();
-    let priced = |ticks| Report { cost: Some(Ticks::try_from(ticks).unwrap()), ..report(TASK, 5) };
+    let report = |input| Report { model: Model::parse("haiku").unwrap(), ..report(TASK, input) };
+    let priced = |ticks| Report { cost: Some(Ticks::try_from(ticks).unwrap()), ..report(5) };
     assert_eq!(bench.put(priced(77)).await, Outcome::Created);
     assert_eq!(bench.number("select cost_usd_ticks from public.task_usage where provider = 'anthropic'").await, 77);
     // Capture is not what this is about: it reads its columns in its own way.
@@ -157,5 +189,5 @@ async fn a_column_that_goes_or_comes_is_noticed() {
         .unwrap();
     let (code, ..) = refused(&bench, priced(78)).await;
     assert_eq!(code, FaultCode::ColumnMissing, "the statement failed, the tables were read again, and the report with them");
-    assert_eq!(bench.put(report(TASK, 6)).await, Outcome::Replaced);
+    assert_eq!(bench.put(report(6)).await, Outcome::Replaced);
 }
