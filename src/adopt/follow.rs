@@ -30,16 +30,22 @@ pub async fn refresh(pool: &PgPool) -> Result<Follow, Error> {
 
 /// The same as a service does it all the time: where something has changed, it is logged.
 pub async fn follow(pool: &PgPool) -> Result<(), sqlx::Error> {
+    follow_columns(pool).await?;
+    let rewritten: Vec<String> = sqlx::query_scalar("select tallybook.notice_rewrites()").fetch_all(pool).await?;
+    for table in rewritten {
+        tracing::warn!(table, "a source table was rewritten; all days are verified anew");
+    }
+    Ok(())
+}
+
+/// Finds columns again that were renamed, came or went.
+pub async fn follow_columns(pool: &PgPool) -> Result<(), sqlx::Error> {
     let changed: bool = sqlx::query_scalar("select exists (select tallybook.source_changes())").fetch_one(pool).await?;
     if changed {
         let followed: Vec<String> = sqlx::query_scalar("select tallybook.follow_sources()").fetch_all(pool).await?;
         for change in followed {
             tracing::warn!(change, "an adopted table was altered; it is captured by its new columns");
         }
-    }
-    let rewritten: Vec<String> = sqlx::query_scalar("select tallybook.notice_rewrites()").fetch_all(pool).await?;
-    for table in rewritten {
-        tracing::warn!(table, "a source table was rewritten; all days are verified anew");
     }
     Ok(())
 }

@@ -19,7 +19,7 @@ mod patience;
 mod preflight;
 mod remove;
 
-pub use follow::{Follow, follow, refresh};
+pub use follow::{Follow, follow, follow_columns, refresh};
 pub use install::{Form, install};
 pub use patience::Patience;
 pub use preflight::{Finding, Report, Severity, Standing, Table, check};

@@ -1,5 +1,6 @@
 //! What every answer says besides its numbers: of what, from where, when, and for which days.
 use super::Measures;
+use crate::adopt::follow_columns;
 use crate::db::pool::PgPool;
 use crate::db::session::Session;
 use crate::db::snapshot::{Snapshot, in_snapshot};
@@ -89,7 +90,8 @@ pub(super) struct Head {
     labels: Labels,
 }
 
-/// Asks in a snapshot, of the source tables as they are; once more where they have changed since somebody looked.
+/// Asks in a snapshot, of the source tables as they are; once more where they have changed since somebody looked, after following that
+/// as the next fold would.
 pub(super) async fn ask<T, F>(pool: &PgPool, ask: impl Fn(Snapshot, Arc<source::Source>) -> F + Sync) -> Result<T, sqlx::Error>
 where
     F: Future<Output = Result<T, sqlx::Error>>,
@@ -98,6 +100,9 @@ where
     match in_snapshot(pool, |snapshot| ask(snapshot, Arc::clone(&source))).await {
         Err(error) if source::is_out_of_date(&error) => pool.forget_source(),
         answer => return answer,
+    }
+    if let Err(error) = follow_columns(pool).await {
+        tracing::warn!(%error, "the source tables were changed, and that cannot be followed");
     }
     let source = pool.source().await?;
     in_snapshot(pool, |snapshot| ask(snapshot, Arc::clone(&source))).await

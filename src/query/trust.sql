@@ -2,7 +2,6 @@
 -- Each read asks it, so it looks the triggers up by itself: tallybook.capture_faults(), which says what is wrong, costs ten times as much.
 select not exists (select from tallybook.drift where rollup = $1)
   and not exists (select from tallybook.capture_break)
-  and not exists (select from tallybook.capture_break)
   and 20 = (
     select count(*)
     from pg_trigger

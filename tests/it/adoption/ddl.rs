@@ -3,7 +3,9 @@ use super::{LOOSE, PARTITIONED, PLATFORM, TestDatabase, adopted, assert_exact, a
 use sqlx::Executor;
 use tallybook::adopt;
 use tallybook::doctor;
+use tallybook::query;
 use tallybook::rollup::{backfill, fold, repair, verify};
+use uuid::Uuid;
 
 const BREAKS: &str = "select source from tallybook.capture_break order by 1";
 const COVERED: &str = "select name from tallybook.rollup where covered_from = '-infinity' order by 1";
@@ -102,6 +104,24 @@ async fn m11_renamed_keys_fail_no_write_and_are_followed() {
     // What a trigger's condition names cannot be dropped by chance.
     let refused = db.pool.execute("alter table public.agent_task_queue drop column runtime_id").await.unwrap_err();
     assert_eq!(refused.as_database_error().unwrap().code().as_deref(), Some("2BP01"));
+}
+
+#[tokio::test]
+async fn m11_a_read_of_the_service_follows_a_renamed_column_itself() {
+    let db = covered(PLATFORM).await;
+    let usage = async || {
+        let of_task: Uuid =
+            sqlx::query_scalar("select task_id from public.task_usage order by id limit 1").fetch_one(&db.pool).await.unwrap();
+        let answer = query::task_usage(&db.pool, None, of_task).await.unwrap().unwrap();
+        serde_json::to_value(answer.total).unwrap()
+    };
+    let before = usage().await;
+    run(&db, "alter table public.task_usage rename input_tokens to tokens_in").await;
+    assert_eq!(usage().await, before);
+    assert_eq!(strings(&db, "select tallybook.source_changes()").await, [""; 0]);
+    run(&db, WRITE).await;
+    assert!(verify::verify(&db.pool).await.unwrap().exact());
+    assert_healthy(&db).await;
 }
 
 #[tokio::test]
