@@ -3,6 +3,7 @@
 //! A statement that waits for a strong lock has every later writer queue behind it. So each waits for a short time only, lets the queue pass,
 //! and tries again: an unrelated long transaction delays us, and nobody else.
 use super::Error;
+use crate::db::error::sqlstate;
 use rand::RngExt;
 use sqlx::{AssertSqlSafe, Executor, PgConnection};
 use std::time::{Duration, Instant};
@@ -51,8 +52,7 @@ impl Patience {
         let attempt = format!("begin; {limits}; {sql}; commit");
         loop {
             let Err(error) = on.execute(sqlx::raw_sql(AssertSqlSafe(attempt.clone()))).await else { return Ok(()) };
-            let code = error.as_database_error().and_then(sqlx::error::DatabaseError::code);
-            if !code.is_some_and(|code| GIVING_WAY.contains(&&*code)) {
+            if !sqlstate(&error).is_some_and(|code| GIVING_WAY.contains(&&*code)) {
                 return Err(error.into());
             }
             on.execute("rollback").await?;

@@ -1,6 +1,6 @@
 //! How an error is told: one line on standard error, what was wrong, where, and what to do.
 use crate::config::Place;
-use crate::db::error::{Cause, cause};
+use crate::db::error::{Cause, cause, sqlstate};
 use std::io::Write;
 
 /// Says of a database error where it happened and what can be done; other errors say so themselves.
@@ -20,10 +20,6 @@ pub(super) fn locate(error: anyhow::Error, place: &Place) -> anyhow::Error {
         },
     };
     anyhow::anyhow!("{place} failed: {}; {advice}", one_line(&error))
-}
-
-fn sqlstate(error: &sqlx::Error) -> Option<String> {
-    error.as_database_error().and_then(sqlx::error::DatabaseError::code).map(Into::into)
 }
 
 /// Writes the error where the user sees it.

@@ -1,5 +1,7 @@
 //! What a database error means for whoever gets it.
 use sqlx::Error;
+use sqlx::error::DatabaseError;
+use std::borrow::Cow;
 
 /// What can be done about a database error.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -14,14 +16,18 @@ pub enum Cause {
     Other,
 }
 
+/// The SQLSTATE of an error that the database told.
+pub fn sqlstate(error: &Error) -> Option<Cow<'_, str>> {
+    error.as_database_error().and_then(DatabaseError::code)
+}
+
 /// Tells what `error` means, from its kind or its SQLSTATE.
 pub fn cause(error: &Error) -> Cause {
     match error {
         Error::Io(_) | Error::PoolTimedOut | Error::PoolClosed | Error::WorkerCrashed | Error::Tls(_) | Error::Protocol(_) => {
             Cause::Unavailable
         }
-        Error::Database(e) => e.code().map_or(Cause::Other, |code| cause_of_sqlstate(&code)),
-        _ => Cause::Other,
+        error => sqlstate(error).map_or(Cause::Other, |code| cause_of_sqlstate(&code)),
     }
 }
 

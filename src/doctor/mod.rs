@@ -3,7 +3,7 @@
 //! Each check is a query (`*.sql`) that gives a row for each finding: what, where, what to do, and the SQL that mends it where
 //! there is some. [`mod@reference`] compares the schema with what the migrations make. Nothing here changes anything: the reference
 //! is made in a transaction that is rolled back.
-use crate::db::error::{Cause, cause};
+use crate::db::error::{Cause, cause, sqlstate};
 use crate::db::migrate::{self, Migration, State};
 use crate::db::pool::PgPool;
 use crate::rights;
@@ -90,7 +90,7 @@ impl Report {
 
 /// A standby answers, and lets nothing be made, not even to be rolled back.
 fn is_read_only(error: &sqlx::Error) -> bool {
-    error.as_database_error().and_then(sqlx::error::DatabaseError::code).is_some_and(|code| code == "25006")
+    sqlstate(error).is_some_and(|code| code == "25006")
 }
 
 /// What is wrong with a migration, if anything is.

@@ -15,6 +15,7 @@ pub mod error;
 mod hostile;
 pub mod limits;
 mod openapi;
+pub mod page;
 pub mod parameters;
 pub mod path;
 pub mod rate;

@@ -99,7 +99,7 @@ struct ProblemDocument {
 }
 
 /// Responses with a problem each; those that every endpoint has are added.
-pub(super) fn problems(own: &[(u16, &str)]) -> BTreeMap<u16, RefOr<utoipa::openapi::Response>> {
+pub(super) fn problems(own: &[(u16, &str)]) -> BTreeMap<String, RefOr<utoipa::openapi::Response>> {
     let common = [
         (401, "No token, or one that is unknown, expired or revoked."),
         (403, "The token lacks the scope that this needs; `scope` names it."),
@@ -109,7 +109,7 @@ pub(super) fn problems(own: &[(u16, &str)]) -> BTreeMap<u16, RefOr<utoipa::opena
     ];
     let problem = |(status, description): &(u16, &str)| {
         let content = Content::new(Some(Ref::from_schema_name("Problem")));
-        (*status, ResponseBuilder::new().description(*description).content(MEDIA_TYPE, content).build().into())
+        (status.to_string(), ResponseBuilder::new().description(*description).content(MEDIA_TYPE, content).build().into())
     };
     common.iter().chain(own).map(problem).collect()
 }
@@ -123,7 +123,7 @@ impl IntoResponses for ReadProblems {
             (400, "The id or a parameter is wrong or unknown; `field` names it."),
             (404, "There is none that the token may see."),
         ];
-        problems(&own).into_iter().map(|(status, response)| (status.to_string(), response)).collect()
+        problems(&own)
     }
 }
 

@@ -12,6 +12,7 @@ use super::report::{Outcome, Report};
 use super::statements::Statements;
 use super::usage;
 use super::world::World;
+use crate::db::error::sqlstate;
 use crate::db::pool::PgPool;
 use crate::db::source;
 use crate::model::occurred::whole_microseconds;
@@ -39,7 +40,7 @@ pub(super) enum Failure {
 impl From<sqlx::Error> for Failure {
     fn from(error: sqlx::Error) -> Self {
         // serialization_failure, deadlock_detected; foreign_key_violation: what the plan had found has been purged since.
-        match error.as_database_error().and_then(sqlx::error::DatabaseError::code).as_deref() {
+        match sqlstate(&error).as_deref() {
             Some("40001" | "40P01" | "23503") => Self::Lost(error),
             _ => Self::Database(error),
         }

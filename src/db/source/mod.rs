@@ -13,6 +13,7 @@ mod values;
 
 pub use values::{Unfit, Value, Written};
 
+use super::error::sqlstate;
 use sqlx::types::Json;
 use sqlx::{FromRow, PgExecutor};
 use std::time::{Duration, Instant};
@@ -211,7 +212,7 @@ pub fn is_out_of_date(error: &sqlx::Error) -> bool {
     // undefined_table, undefined_column, invalid_column_reference (no such key), datatype_mismatch, generated_always, not_null_violation,
     // feature_not_supported (a plan whose result has changed)
     let codes = ["42P01", "42703", "42P10", "42804", "428C9", "23502", "0A000"];
-    error.as_database_error().and_then(sqlx::error::DatabaseError::code).is_some_and(|code| codes.contains(&code.as_ref()))
+    sqlstate(error).is_some_and(|code| codes.contains(&code.as_ref()))
 }
 
 /// What the owner of the source tables does not allow, in the database's words: their constraints, their types, their triggers.

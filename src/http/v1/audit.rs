@@ -1,9 +1,10 @@
 //! `GET /v1/audit`: the audit log, newest first, page by page. To a bound token, what was done to its workspace.
-use crate::audit::{self, ActionName, Entry, NoActionName, Page};
+use crate::audit::{self, ActionName, Entry, NoActionName};
 use crate::http::App;
 use crate::http::auth::{Admin, Caller};
 use crate::http::error::Problem;
 use crate::http::openapi::problems;
+use crate::http::page::Page;
 use crate::http::parameters::{FromParameters, Parameters, Query};
 use axum::Json;
 use axum::extract::State;
@@ -16,11 +17,6 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 use uuid::Uuid;
 
-/// Entries of one page.
-const LIMIT_MAX: u16 = 1_000;
-/// Entries of a page that nobody asked for otherwise.
-const LIMIT_DEFAULT: u16 = 100;
-
 pub(super) fn routes() -> OpenApiRouter<App> {
     OpenApiRouter::new().routes(routes!(list_audit))
 }
@@ -29,22 +25,15 @@ pub(super) fn routes() -> OpenApiRouter<App> {
 pub(super) struct Asked {
     action: Option<ActionName>,
     since: Option<Timestamp>,
-    after: Option<Uuid>,
-    limit: u16,
+    page: Page,
 }
 
 impl FromParameters for Asked {
     fn take(parameters: &mut Parameters) -> Result<Self, Problem> {
-        let expected = format!("a whole number from 1 to {LIMIT_MAX}");
-        let limit = parameters.parsed("limit", &expected)?.unwrap_or(LIMIT_DEFAULT);
-        if !(1..=LIMIT_MAX).contains(&limit) {
-            return Err(Problem::field("limit", format_args!("{expected}, not {limit}")));
-        }
         Ok(Self {
             action: parameters.parsed("action", NoActionName)?,
             since: parameters.parsed("since", "a time in RFC 3339, such as 2026-01-31T00:00:00Z")?,
-            after: parameters.parsed("after", "a UUID, as `next_after` of the page before")?,
-            limit,
+            page: Page::take(parameters)?,
         })
     }
 }
@@ -79,18 +68,15 @@ pub(super) async fn list_audit(
     State(app): State<App>,
     Query(asked): Query<Asked>,
 ) -> Result<Json<Log>, Problem> {
-    let page = Page {
+    let wanted = audit::Page {
         workspace: caller.workspace,
         action: asked.action,
         since: asked.since,
-        after: asked.after,
-        // One more than asked for tells whether there is another page.
-        limit: i64::from(asked.limit) + 1,
+        after: asked.page.after,
+        limit: asked.page.to_fetch(),
     };
-    let mut items = audit::list(&app.pool, &page).await?;
-    let more = items.len() > usize::from(asked.limit);
-    items.truncate(asked.limit.into());
-    let next_after = items.last().filter(|_| more).map(|entry| entry.id);
+    let mut items = audit::list(&app.pool, &wanted).await?;
+    let next_after = asked.page.cut(&mut items, |entry| entry.id);
     Ok(Json(Log { items, next_after }))
 }
 
@@ -100,7 +86,7 @@ struct LogProblems;
 impl IntoResponses for LogProblems {
     fn responses() -> BTreeMap<String, RefOr<Response>> {
         let own = [(400, "A parameter is wrong or unknown; `field` names it.")];
-        problems(&own).into_iter().map(|(status, response)| (status.to_string(), response)).collect()
+        problems(&own)
     }
 }
 

@@ -1,11 +1,12 @@
 //! `GET /v1/{kind}`: many, page by page, in the order of their ids.
 use super::Resource;
 use super::documentation::{answer, boolean_schema, named, operation, paths, query, uuid_schema};
-use crate::entity::store::{self, Page};
+use crate::entity::store;
 use crate::entity::{Entity, Workspace};
 use crate::http::App;
 use crate::http::auth::{Caller, Read};
 use crate::http::error::Problem;
+use crate::http::page::{LIMIT_DEFAULT, LIMIT_MAX, Page};
 use crate::http::parameters::{FromParameters, Parameters, Query};
 use axum::Json;
 use axum::extract::State;
@@ -17,30 +18,18 @@ use utoipa::openapi::{HttpMethod, RefOr};
 use utoipa_axum::router::UtoipaMethodRouter;
 use uuid::Uuid;
 
-/// Entities of one page.
-const LIMIT_MAX: u16 = 1_000;
-/// Entities of a page that nobody asked for otherwise.
-const LIMIT_DEFAULT: u16 = 100;
-
 struct Asked {
     workspace: Option<Uuid>,
     include_archived: bool,
-    after: Option<Uuid>,
-    limit: u16,
+    page: Page,
 }
 
 impl FromParameters for Asked {
     fn take(parameters: &mut Parameters) -> Result<Self, Problem> {
-        let expected = format!("a whole number from 1 to {LIMIT_MAX}");
-        let limit = parameters.parsed("limit", &expected)?.unwrap_or(LIMIT_DEFAULT);
-        if !(1..=LIMIT_MAX).contains(&limit) {
-            return Err(Problem::field("limit", format_args!("{expected}, not {limit}")));
-        }
         Ok(Self {
             workspace: parameters.parsed("workspace_id", "a UUID")?,
             include_archived: parameters.parsed("include_archived", "true or false")?.unwrap_or(false),
-            after: parameters.parsed("after", "a UUID, as `next_after` of the page before")?,
-            limit,
+            page: Page::take(parameters)?,
         })
     }
 }
@@ -61,17 +50,14 @@ async fn list<E: Resource>(
     {
         return Err(super::not_found::<Workspace>(workspace).with("field", "workspace_id"));
     }
-    let page = Page {
+    let wanted = store::Page {
         workspace: asked.workspace.or(caller.workspace),
         include_archived: asked.include_archived,
-        after: asked.after,
-        // One more than asked for tells whether there is another page.
-        limit: i64::from(asked.limit) + 1,
+        after: asked.page.after,
+        limit: asked.page.to_fetch(),
     };
-    let mut items: Vec<E> = store::list(&app.pool, &page).await?;
-    let more = items.len() > usize::from(asked.limit);
-    items.truncate(asked.limit.into());
-    let next_after = items.last().filter(|_| more).map(Entity::id);
+    let mut items: Vec<E> = store::list(&app.pool, &wanted).await?;
+    let next_after = asked.page.cut(&mut items, Entity::id);
     Ok(Json(Answer { items, next_after }))
 }
 

@@ -229,7 +229,7 @@ impl IntoResponses for ReportProblems {
                  The problem's own `code` is theirs if they all have one, else `invalid_reports`.",
             ),
         ];
-        problems(&own).into_iter().map(|(status, response)| (status.to_string(), response)).collect()
+        problems(&own)
     }
 }
 
