@@ -142,9 +142,9 @@ async fn take(form: Option<Form>, patience: Patience, pool: &PgPool, out: &mut O
     let mut steps = Steps { out, taken: 0, failure: None };
     let adopted = adopt::install(pool, form, patience, |step| steps.show(&step)).await;
     let taken = steps.taken;
-    let shown = steps.end();
+    let mut shown = steps.end().map_err(Into::into);
     if let Err(adopt::Error::Refused(report)) = &adopted {
-        adoption::print(report, out)?;
+        shown = shown.and_then(|()| adoption::print(report, out));
     }
     failure::both(adopted.map_err(adoption::located), shown)?;
     out.line(if taken > 0 {

@@ -93,10 +93,14 @@ pub(super) async fn run(command: PgCron, pool: &PgPool, out: &mut Output) -> any
             let job = Cron::open(pool).await?.install(&every).await?;
             out.line(format_args!("Job {} {:?} runs at {:?} as {}.", job.job_id, job.name, job.schedule, job.role))?;
         }
-        PgCron::Uninstall if Cron::reach(pool).await?.uninstall().await? => {
-            out.line("The job is removed, and what was written of its runs.")?
+        PgCron::Uninstall => {
+            let removed = Cron::reach(pool).await?.uninstall().await?;
+            out.line(if removed {
+                "The job is removed, and what was written of its runs."
+            } else {
+                "Nothing to do: no job is installed."
+            })?;
         }
-        PgCron::Uninstall => out.line("Nothing to do: no job is installed.")?,
         PgCron::Status(status) => return show(&status, &pg_cron::report(&mut Cron::reach(pool).await?).await?, out),
     }
     Ok(Outcome::Done)

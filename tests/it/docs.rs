@@ -232,7 +232,7 @@ fn options() -> BTreeMap<String, BTreeSet<String>> {
         let name = page.file_name().unwrap().to_str().unwrap();
         let Some(command) = name.strip_prefix("help_").and_then(|name| name.strip_suffix(".snap")) else { continue };
         let text = std::fs::read_to_string(&page).unwrap();
-        let listed = text.lines().map(str::trim_start).filter(|line| line.starts_with("-"));
+        let listed = text.lines().map(str::trim_start).filter(|line| line.starts_with('-'));
         // What is said of an option stands two spaces away from it.
         let found = listed.flat_map(|line| flags(line.split("  ").next().unwrap())).map(str::to_owned);
         options.insert(command.replace('_', " "), found.collect());
