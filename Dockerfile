@@ -9,6 +9,9 @@ WORKDIR /build
 COPY Cargo.toml Cargo.lock rust-toolchain.toml ./
 COPY migrations migrations
 COPY src src
+COPY deploy/schedule deploy/schedule
+# Cargo asks for the file of every target that Cargo.toml names.
+COPY tests/majors.rs tests/majors.rs
 RUN --mount=type=cache,target=/usr/local/cargo/registry --mount=type=cache,target=/build/target \
     cargo build --locked --release --bin tallybook && cp target/release/tallybook /tallybook
 

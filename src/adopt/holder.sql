@@ -1,4 +1,5 @@
--- Who holds a lock on table $1, or on a partition or an index of it, that more than readers hold; the one whose transaction is the oldest.
+-- Who holds a lock on table $1, or on a partition or an index of it: rather one who does more than read, and then the one whose transaction is
+-- the oldest.
 select case
     when a.pid is null then 'held by a prepared transaction'
     when a.backend_type = 'autovacuum worker' then format('held by autovacuum (backend %s), which ends by itself', a.pid)

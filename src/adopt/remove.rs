@@ -17,19 +17,9 @@ pub async fn remove(pool: &PgPool, target: i64, patience: Patience, mut tell: im
     Ok(())
 }
 
-/// Drops every trigger of ours, on partitions and on what was one, too; those that a partition has from its table go with it.
+/// Drops every trigger of ours.
 async fn release(on: &mut PgConnection, patience: Patience, tell: &mut impl FnMut(String)) -> Result<(), Error> {
-    let tables: Vec<(String, String)> = sqlx::query_as(
-        "select t.tgrelid::regclass::text, string_agg(format('drop trigger %I on %s', t.tgname, t.tgrelid::regclass), '; ' order by t.tgname)
-         from pg_trigger t
-         join pg_proc p on p.oid = t.tgfoid
-         join pg_class c on c.oid = t.tgrelid
-         where p.pronamespace = to_regnamespace('tallybook') and c.relnamespace <> p.pronamespace and t.tgparentid = 0
-         group by t.tgrelid
-         order by 1",
-    )
-    .fetch_all(&mut *on)
-    .await?;
+    let tables: Vec<(String, String)> = sqlx::query_as(include_str!("release.sql")).fetch_all(&mut *on).await?;
     for (table, sql) in tables {
         patience.run(on, &table, &sql, tell).await?;
         tell(format!("took the triggers off {table}"));

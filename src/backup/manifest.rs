@@ -113,8 +113,7 @@ fn digest(path: &Path) -> Result<(u64, String), Error> {
     let mut file = File::open(path).map_err(Error::file("read", path))?;
     let mut hasher = HashWriter(Sha256::new());
     let bytes = io::copy(&mut file, &mut hasher).map_err(Error::file("read", path))?;
-    let hex = hasher.0.finalize().iter().fold(String::new(), |hex, byte| hex + &format!("{byte:02x}"));
-    Ok((bytes, hex))
+    Ok((bytes, hex::encode(hasher.0.finalize())))
 }
 
 struct HashWriter(Sha256);

@@ -26,10 +26,11 @@ pub async fn check_target(pool: &PgPool, manifest: &Manifest) -> Result<(), Erro
     found.map_or(Ok(()), |found| Err(Error::NotEmpty { found }))
 }
 
-/// Restores the backup in the directory `from`, all or nothing; then compares what is there with the manifest, and every rollup
-/// with the raw rows. Owners are those who restore; rights are as they were.
-pub async fn restore(pool: &PgPool, from: &Path) -> Result<Restored, Error> {
-    let manifest = Manifest::read(from)?;
+/// Restores the backup in the directory `from`, all or nothing.
+///
+/// `manifest` is what [`Manifest::read`] made of it, which has checked the dump. What is there afterwards is compared with it, and every
+/// rollup with the raw rows. Owners are those who restore; rights are as they were.
+pub async fn restore(pool: &PgPool, from: &Path, manifest: Manifest) -> Result<Restored, Error> {
     check_target(pool, &manifest).await?;
     let options = pool.session_options().await??;
     let path = program::find("pg_restore", manifest.server_major())?;

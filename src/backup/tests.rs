@@ -5,7 +5,7 @@ use crate::testing::{self, TestDatabase};
 use jiff::Timestamp;
 use sqlx::Executor;
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use tempfile::TempDir;
 
 /// A task whose usage is folded, with changes that are not: of usage, task and agent.
@@ -31,6 +31,10 @@ async fn back_up(db: &TestDatabase) -> (TempDir, PathBuf, Manifest) {
     (directory, path, manifest)
 }
 
+async fn read_and_restore(db: &TestDatabase, path: &Path) -> Result<Restored, Error> {
+    restore(&db.pool, path, Manifest::read(path)?).await
+}
+
 #[tokio::test]
 async fn what_was_pending_comes_back_pending_and_counts_once() {
     let db = with_pending_changes().await;
@@ -38,7 +42,7 @@ async fn what_was_pending_comes_back_pending_and_counts_once() {
     assert_eq!((manifest.holds.usage_rows, manifest.holds.input_tokens.as_str()), (2, "12"));
     assert!(manifest.holds.pending_rows > 2, "{manifest:?}");
     let empty = testing::empty_database().await;
-    let restored = restore(&empty.pool, &path).await.unwrap();
+    let restored = read_and_restore(&empty, &path).await.unwrap();
     assert_eq!(restored.manifest, manifest);
     assert!(restored.verified.exact(), "{:?}", restored.verified);
     let pending: bool = sqlx::query_scalar("select tallybook.is_pending()").fetch_one(&empty.pool).await.unwrap();
@@ -55,11 +59,11 @@ async fn nothing_is_restored_over_anything() {
     let db = with_pending_changes().await;
     let (_directory, path, manifest) = back_up(&db).await;
     let other = testing::database().await;
-    let error = restore(&other.pool, &path).await.unwrap_err().to_string();
+    let error = read_and_restore(&other, &path).await.unwrap_err().to_string();
     assert!(error.contains("not empty: it holds tallybook."), "{error}");
     let hosts = testing::empty_database().await;
     hosts.pool.execute("create table public.orders ()").await.unwrap();
-    let error = restore(&hosts.pool, &path).await.unwrap_err().to_string();
+    let error = read_and_restore(&hosts, &path).await.unwrap_err().to_string();
     assert!(error.contains("public.orders"), "{error}");
     let error = dump(&db.pool, &path, manifest.made_at).await.unwrap_err();
     assert!(matches!(error, Error::Exists(_)), "{error}");
@@ -75,7 +79,7 @@ async fn a_restore_that_fails_leaves_an_empty_database() {
     let (_directory, path, _) = back_up(&db).await;
     db.pool.execute(sqlx::AssertSqlSafe(format!("drop owned by {role}; drop role {role}"))).await.unwrap();
     let empty = testing::empty_database().await;
-    let error = restore(&empty.pool, &path).await.unwrap_err().to_string();
+    let error = read_and_restore(&empty, &path).await.unwrap_err().to_string();
     assert!(error.starts_with("pg_restore failed: ") && error.contains(&role), "{error}");
     let found: Option<String> = sqlx::query_scalar(include_str!("found.sql")).fetch_optional(&empty.pool).await.unwrap();
     assert_eq!(found, None);

@@ -45,8 +45,8 @@ async fn copy(upgrade: &Upgrade, clock: &Clock) -> Result<Restored, Error> {
     let [old, new] = [upgrade.old_options(), upgrade.new_options()].map(|options| pool::lazy(options, None, CONNECTIONS_MAX));
     let between = upgrade.directory().join("backup");
     let copied = async {
-        dump(&old, &between, clock.now()).await?;
-        restore(&new, &between).await
+        let manifest = dump(&old, &between, clock.now()).await?;
+        restore(&new, &between, manifest).await
     };
     let restored = copied.await;
     old.close().await;

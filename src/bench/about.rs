@@ -1,4 +1,5 @@
 //! Where and how a run was made: machine, versions, settings.
+use super::process::{bytes, field};
 use super::results::About;
 use super::{Bench, Error};
 use crate::clock::Clock;
@@ -39,21 +40,10 @@ pub(super) async fn about(bench: &Bench<'_>, commit: String) -> Result<About, Er
         seconds: bench.began.elapsed().as_secs(),
         processor: field("/proc/cpuinfo", "model name").unwrap_or_else(|| "unknown".to_owned()),
         cores: std::thread::available_parallelism().map_or(1, usize::from),
-        memory_bytes: memory().unwrap_or_default(),
+        memory_bytes: bytes("/proc/meminfo", "MemTotal").unwrap_or_default(),
         system: fs::read_to_string("/proc/sys/kernel/osrelease")
             .map_or_else(|_| "unknown".to_owned(), |text| format!("Linux {}", text.trim())),
         postgresql,
         settings,
     })
-}
-
-/// The first value of a field of a file whose lines are `name: value`.
-fn field(path: &str, name: &str) -> Option<String> {
-    let text = fs::read_to_string(path).ok()?;
-    let (_, value) = text.lines().filter_map(|line| line.split_once(':')).find(|(found, _)| found.trim() == name)?;
-    Some(value.trim().to_owned())
-}
-
-fn memory() -> Option<u64> {
-    Some(field("/proc/meminfo", "MemTotal")?.strip_suffix(" kB")?.parse::<u64>().ok()? * 1_024)
 }

@@ -1,4 +1,4 @@
-//! What processes of this machine have taken: processor time and memory, as the kernel tells.
+//! What the kernel tells in `/proc`: of this machine, and what processor time and memory its processes have taken.
 use nix::unistd::{SysconfVar, sysconf};
 use std::fs;
 use std::time::Duration;
@@ -18,9 +18,19 @@ pub(super) fn processor_time(processes: &[i32]) -> Option<Duration> {
 
 /// The most memory that a process has had, in bytes.
 pub(super) fn peak_memory(process: u32) -> Option<u64> {
-    let status = fs::read_to_string(format!("/proc/{process}/status")).ok()?;
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
-    Some(line.trim().strip_suffix(" kB")?.parse::<u64>().ok()? * 1_024)
+    bytes(&format!("/proc/{process}/status"), "VmHWM")
+}
+
+/// A size among the fields of a file.
+pub(super) fn bytes(path: &str, name: &str) -> Option<u64> {
+    Some(field(path, name)?.strip_suffix(" kB")?.parse::<u64>().ok()? * 1_024)
+}
+
+/// The first value of a field of a file whose lines are `name: value`.
+pub(super) fn field(path: &str, name: &str) -> Option<String> {
+    let text = fs::read_to_string(path).ok()?;
+    let (_, value) = text.lines().filter_map(|line| line.split_once(':')).find(|(found, _)| found.trim() == name)?;
+    Some(value.trim().to_owned())
 }
 
 #[cfg(test)]

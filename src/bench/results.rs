@@ -92,7 +92,7 @@ pub(super) struct Plot {
     pub(super) caption: String,
     pub(super) x: (String, Unit),
     pub(super) y: (String, Unit),
-    /// In the order of their names.
+    /// In the order in which they are drawn and coloured.
     pub(super) lines: Vec<Line>,
 }
 

@@ -1,18 +1,17 @@
 //! `tallybook audit`: who did what cannot be undone.
-use super::Outcome;
 use super::output::{Output, table};
+use super::{Outcome, days};
 use crate::audit::{self, ActionName, Entry, Page};
 use crate::clock::Clock;
 use crate::db::pool::PgPool;
 use anyhow::Context as _;
-use jiff::civil::Date;
 use jiff::tz::TimeZone;
 use jiff::{Span, Timestamp};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
 const AFTER_HELP: &str = "\
-Purges, repairs, tokens made and revoked, rollups declared and dropped, migrations: each entry was written in the transaction of what it tells of, and nobody changes or removes one.
+Purges, repairs, usage sealed and thinned, partitions detached, tokens made and revoked, rollups declared and dropped, migrations: each entry was written in the transaction of what it tells of, and nobody changes or removes one.
 
 Examples:
   tallybook audit --since 7d
@@ -51,7 +50,7 @@ enum Since {
 
 fn since(text: &str) -> Result<Since, &'static str> {
     let refused = "a UTC day such as 2026-01-31, a time in RFC 3339, or how long ago, such as 7d or 12h";
-    if let Ok(day) = Date::strptime("%Y-%m-%d", text) {
+    if let Ok(day) = days::day(text) {
         return day.to_zoned(TimeZone::UTC).map(|day| Since::At(day.timestamp())).map_err(|_| refused);
     }
     if let Ok(at) = text.parse() {

@@ -1,6 +1,7 @@
 //! `tallybook backfill`: covers the history that the rollups do not hold yet.
 use super::output::{Output, count, table, thousands};
-use super::{Outcome, days};
+use super::{Outcome, days, time};
+use crate::db::pool::PgPool;
 use crate::rollup::backfill::{self, Basis, Event, Options, Plan, Slice, Summary, Throttle};
 use indicatif::{ProgressBar, ProgressStyle};
 use jiff::SignedDuration;
@@ -11,7 +12,6 @@ use tracing::{info, warn};
 
 /// How often the log tells how far it is.
 const TELL_EVERY: Duration = Duration::from_secs(10);
-use crate::db::pool::PgPool;
 
 const AFTER_HELP: &str = "\
 Reads are exact before, during and after: days that are not covered are read from the raw rows. `tallybook serve` covers history by itself, slowly (unless it is told --background-backfill=false); this does it at once. It goes from the newest day to the oldest, each slice of whole days in a transaction of its own: it can be stopped or killed at any time and goes on where it was. Ticks, writers and other backfills may run beside it.
@@ -37,7 +37,7 @@ pub(super) struct Arguments {
     #[arg(long, value_name = "N")]
     max_rows_per_second: Option<NonZeroU32>,
     /// Pause after each slice, such as 200ms or 5s.
-    #[arg(long, value_name = "TIME", value_parser = pause, default_value = "0s", hide_default_value = true)]
+    #[arg(long, value_name = "TIME", value_parser = time::any, default_value = "0s", hide_default_value = true)]
     pause: Duration,
     /// Say what is to be covered, in how many slices, and about how long it takes; change nothing.
     #[arg(long)]
@@ -45,11 +45,6 @@ pub(super) struct Arguments {
     /// Answer with a JSON object: `slices`, `raw_rows` and `rows_written`; with --dry-run the plan.
     #[arg(long)]
     json: bool,
-}
-
-fn pause(text: &str) -> Result<Duration, &'static str> {
-    let parsed = text.parse().ok().and_then(|pause: SignedDuration| Duration::try_from(pause).ok());
-    parsed.ok_or("a time, such as 200ms or 5s")
 }
 
 /// Covers history and shows how far it is, or says what there is to do.
@@ -153,18 +148,4 @@ fn print_plan(arguments: &Arguments, plan: &Plan, out: &mut Output) -> anyhow::R
     }
     out.line("Nothing was changed.")?;
     Ok(())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_pause_is_a_time_with_a_unit() {
-        assert_eq!(pause("200ms"), Ok(Duration::from_millis(200)));
-        assert_eq!(pause("1m30s"), Ok(Duration::from_secs(90)));
-        for bad in ["200", "-1s", "soon", ""] {
-            assert!(pause(bad).is_err(), "{bad}");
-        }
-    }
 }

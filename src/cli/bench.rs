@@ -1,7 +1,7 @@
 //! `tallybook bench`: measures beside what one would have instead, in databases of its own.
 use super::output::{Output, count, table};
 use super::signals::Stops;
-use super::{Context, Outcome};
+use super::{Context, Outcome, failure};
 use crate::bench::plan::{Plan, Subject};
 use crate::bench::{Bench, Results, report};
 use crate::config::Place;
@@ -40,7 +40,7 @@ pub(super) struct Arguments {
     /// Measure only this, several with commas between them [default: everything].
     #[arg(long, value_name = "SUBJECT", value_delimiter = ',')]
     only: Vec<Subject>,
-    /// Only see that the suite works, on little data, in a minute: the figures mean nothing.
+    /// Only see that the suite works, on little data, in two minutes: the figures mean nothing.
     #[arg(long)]
     quick: bool,
     /// Directory to write the document into [default: only what is wanted of each figure is printed].
@@ -67,13 +67,24 @@ pub(super) async fn run(arguments: Arguments, context: &mut Context) -> anyhow::
         results = Box::pin(bench.run(arguments.commit)) => Some(results),
         () = stops.next() => None,
     };
-    bench.end().await?;
-    let Some(results) = results.transpose()? else { return Ok(Outcome::Interrupted) };
-    if let Some(directory) = &arguments.output {
-        write(&results, directory)?;
-        context.out.line(format_args!("Written: {}", directory.join("BENCHMARKS.md").display()))?;
+    let ended = bench.end().await;
+    // They took long: a database that cannot be dropped does not cost them.
+    let outcome = match results {
+        Some(results) => {
+            results.map_err(Into::into).and_then(|results| show(&results, arguments.output.as_deref(), &mut context.out))
+        }
+        None => Ok(Outcome::Interrupted),
+    };
+    failure::both(outcome, ended)
+}
+
+/// Writes the document, where one is wanted, and prints what was wanted and what is.
+fn show(results: &Results, directory: Option<&Path>, out: &mut Output) -> anyhow::Result<Outcome> {
+    if let Some(directory) = directory {
+        write(results, directory)?;
+        out.line(format_args!("Written: {}", directory.join("BENCHMARKS.md").display()))?;
     }
-    print(&results, &mut context.out)
+    print(results, out)
 }
 
 /// How far it is goes to standard error: results go to standard output. Who does not read it misses nothing.

@@ -22,6 +22,22 @@ pub(super) fn locate(error: anyhow::Error, place: &Place) -> anyhow::Error {
     anyhow::anyhow!("{place} failed: {}; {advice}", one_line(&error))
 }
 
+/// What came of the work, and of what had to be done after it. Where both failed the work's error is the answer, and the other one is logged.
+pub(super) fn both<T>(work: anyhow::Result<T>, after: Result<(), impl Into<anyhow::Error>>) -> anyhow::Result<T> {
+    match (work, after.map_err(Into::into)) {
+        (Err(error), Err(also)) => {
+            tracing::warn!(error = one_line(&also), "after a failure that is told below, something else failed");
+            Err(error)
+        }
+        (work, after) => work.and_then(|value| after.map(|()| value)),
+    }
+}
+
+/// Somebody did not wait for the service to stop in order.
+pub(super) fn cut_off() -> anyhow::Error {
+    anyhow::anyhow!("cut off while stopping; what was acknowledged is committed")
+}
+
 /// Writes the error where the user sees it.
 pub(super) fn print(error: &anyhow::Error) {
     let line = format!("tallybook: {}\n", one_line(error));
@@ -53,6 +69,15 @@ mod tests {
         assert_eq!(one_line(&error), "cannot write the file: disk is full");
         let error = anyhow!("disk is full").context("cannot write: disk is full");
         assert_eq!(one_line(&error), "cannot write: disk is full");
+    }
+
+    #[test]
+    fn an_error_of_the_work_is_never_replaced_by_one_of_what_came_after() {
+        let (failed, also) = (|| Err(anyhow!("no such runtime")), || Err(anyhow!("the disk is full")));
+        assert_eq!(both::<()>(failed(), also()).unwrap_err().to_string(), "no such runtime");
+        assert_eq!(both::<()>(failed(), Ok::<_, anyhow::Error>(())).unwrap_err().to_string(), "no such runtime");
+        assert_eq!(both(Ok(1), also()).unwrap_err().to_string(), "the disk is full");
+        assert_eq!(both(Ok(1), Ok::<_, anyhow::Error>(())).unwrap(), 1);
     }
 
     #[test]

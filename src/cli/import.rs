@@ -1,6 +1,6 @@
 //! `tallybook import`: reads usage from files.
 use super::Outcome;
-use super::output::{Output, thousands};
+use super::output::{Output, count, thousands};
 use crate::clock::Clock;
 use crate::db::pool::PgPool;
 use crate::import::csv::{self, Columns, OnBad, Options, Origin};
@@ -107,12 +107,15 @@ pub(super) async fn run(command: Command, pool: &PgPool, clock: &Clock, out: &mu
     let summary = csv::run(pool, clock, &options, progress).await;
     bar.finish_and_clear();
     let summary = summary?;
-    // Reads are exact without it, but a whole file pending makes them slow until somebody folds.
-    fold::drain(pool).await?;
     if json {
         out.json(&summary)?;
     } else {
         print(&summary, out)?;
+    }
+    out.finish()?;
+    // Reads are exact without it, but a whole file pending makes them slow until somebody folds.
+    if let Err(error) = fold::drain(pool).await {
+        tracing::warn!(%error, "all is imported and not folded yet: reads are exact, and slower until `tallybook fold` has done it");
     }
     Ok(Outcome::Done)
 }
@@ -130,7 +133,7 @@ fn print(summary: &Summary, out: &mut Output) -> anyhow::Result<()> {
     let parts = parts.iter().filter(|(_, count)| *count > 0).map(|(word, count)| format!("{} {word}", thousands(*count)));
     let parts = parts.collect::<Vec<_>>().join(", ");
     let colon = if parts.is_empty() { "" } else { ": " };
-    out.line(format_args!("{} records read{colon}{parts}.", thousands(records)))?;
+    out.line(format_args!("{} read{colon}{parts}.", count(records, "record")))?;
     if replaced > 0 {
         out.line(
             "What was replaced was stored before under the same file name; two different files of one name need a --source each.",

@@ -1,6 +1,6 @@
 //! `tallybook migrate`: installs, updates and removes the schema.
 use super::output::{self, Output, printable, table};
-use super::{Outcome, adopt as adoption};
+use super::{Outcome, adopt as adoption, failure, time};
 use crate::adopt::{self, Form, Patience, Standing};
 use crate::audit::Actor;
 use crate::db::migrate::{self, Migration, State};
@@ -9,7 +9,6 @@ use crate::db::schema;
 use crate::retention;
 use crate::schedule::pg_cron::Cron;
 use anyhow::bail;
-use jiff::SignedDuration;
 use std::collections::BTreeSet;
 use std::time::Duration;
 
@@ -59,10 +58,10 @@ pub(super) struct Up {
 #[derive(Clone, Copy, Debug, clap::Args)]
 struct Locks {
     /// How long one attempt to lock an adopted table may wait, and a writer behind it.
-    #[arg(long, value_name = "TIME", value_parser = time, default_value = "200ms")]
+    #[arg(long, value_name = "TIME", value_parser = time::some, default_value = "200ms")]
     lock_timeout: Duration,
     /// How long to go on trying.
-    #[arg(long, value_name = "TIME", value_parser = time, default_value = "10m")]
+    #[arg(long, value_name = "TIME", value_parser = time::some, default_value = "10m")]
     lock_wait: Duration,
 }
 
@@ -70,11 +69,6 @@ impl From<Locks> for Patience {
     fn from(Locks { lock_timeout, lock_wait }: Locks) -> Self {
         Self { lock_timeout, lock_wait }
     }
-}
-
-fn time(text: &str) -> Result<Duration, &'static str> {
-    let parsed = text.parse().ok().and_then(|time: SignedDuration| Duration::try_from(time).ok());
-    parsed.filter(|time| *time >= Duration::from_millis(1)).ok_or("a time, such as 200ms or 10m")
 }
 
 /// How far down.
@@ -139,9 +133,9 @@ impl Steps<'_> {
         }
     }
 
-    /// How many were taken.
-    fn end(self) -> Result<usize, output::Error> {
-        self.failure.map_or(Ok(self.taken), Err)
+    /// The first that could not be shown.
+    fn end(self) -> Result<(), output::Error> {
+        self.failure.map_or(Ok(()), Err)
     }
 }
 
@@ -149,18 +143,17 @@ impl Steps<'_> {
 async fn take(form: Option<Form>, patience: Patience, pool: &PgPool, out: &mut Output) -> anyhow::Result<Outcome> {
     let mut steps = Steps { out, taken: 0, failure: None };
     let adopted = adopt::install(pool, form, patience, |step| steps.show(&step)).await;
-    let taken = steps.end()?;
-    match adopted {
-        Ok(_) if taken > 0 => {
-            out.line("Every change is captured from now on. Reads are exact; `tallybook serve`, or `tallybook backfill`, covers history.")?;
-        }
-        Ok(_) => out.line("Nothing to do: this database is adopted, and every migration is applied.")?,
-        Err(adopt::Error::Refused(report)) => {
-            adoption::print(&report, out)?;
-            return Err(adoption::located(adopt::Error::Refused(report)));
-        }
-        Err(error) => return Err(adoption::located(error)),
+    let taken = steps.taken;
+    let mut shown = steps.end().map_err(Into::into);
+    if let Err(adopt::Error::Refused(report)) = &adopted {
+        shown = shown.and_then(|()| adoption::print(report, out));
     }
+    failure::both(adopted.map_err(adoption::located), shown)?;
+    out.line(if taken > 0 {
+        "Every change is captured from now on. Reads are exact; `tallybook serve`, or `tallybook backfill`, covers history."
+    } else {
+        "Nothing to do: this database is adopted, and every migration is applied."
+    })?;
     Ok(Outcome::Done)
 }
 
@@ -201,8 +194,7 @@ async fn revert(down: &Down, pool: &PgPool, out: &mut Output) -> anyhow::Result<
     if is_adopted && target < migrate::CAPTURE {
         let mut steps = Steps { out, taken: 0, failure: None };
         let removed = adopt::remove(pool, target, down.locks.into(), |step| steps.show(&step)).await;
-        steps.end()?;
-        removed.map_err(adoption::located)?;
+        failure::both(removed.map_err(adoption::located), steps.end())?;
     } else {
         migrate::down(pool, target).await?;
     }

@@ -39,6 +39,7 @@ mod schedule;
 mod serve;
 mod signals;
 mod status;
+mod time;
 mod token;
 mod upgrade_data;
 mod usage;
@@ -196,8 +197,7 @@ fn start(mut cli: Cli, given: Given) -> anyhow::Result<Outcome> {
             () = stops.next() => Ok(Outcome::Interrupted),
         }
     });
-    context.out.finish()?;
-    outcome
+    failure::both(outcome, context.out.finish())
 }
 
 impl Command {
@@ -231,10 +231,7 @@ impl OnDatabase {
         let needed = if self.takes_any_schema() { Schema::Any } else { Schema::Current };
         let database = Database::open(place, needed).await?;
         let outcome = self.run_on(&database.pool, &context.clock, &mut context.out).await;
-        let closed = database.close().await;
-        let outcome = outcome.map_err(|error| failure::locate(error, place))?;
-        closed?;
-        Ok(outcome)
+        failure::both(outcome.map_err(|error| failure::locate(error, place)), database.close().await)
     }
 
     fn takes_any_schema(&self) -> bool {

@@ -7,6 +7,8 @@ use serde::Serialize;
 use std::fmt::Display;
 use std::io::{self, BufWriter, ErrorKind, Write};
 
+pub(super) use crate::model::count::thousands;
+
 /// Where results are written.
 pub(super) struct Output(Option<Box<dyn Write + Send>>);
 
@@ -95,20 +97,6 @@ pub(super) fn count(number: impl Display, thing: &str) -> String {
     format!("{number} {thing}{plural}")
 }
 
-/// A whole number with its thousands apart: 1,234,567.
-pub(super) fn thousands(number: impl Display) -> String {
-    let digits = number.to_string();
-    let (sign, digits) = digits.strip_prefix('-').map_or(("", digits.as_str()), |rest| ("-", rest));
-    let mut grouped = String::from(sign);
-    for (index, digit) in digits.chars().enumerate() {
-        if index > 0 && (digits.len() - index).is_multiple_of(3) {
-            grouped.push(',');
-        }
-        grouped.push(digit);
-    }
-    grouped
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -124,12 +112,6 @@ mod tests {
         fn flush(&mut self) -> io::Result<()> {
             Err(self.0.into())
         }
-    }
-
-    #[test]
-    fn numbers_are_grouped_by_thousands() {
-        let grouped = [0, 12, 123, 1_234, 123_456, -1_234_567].map(thousands);
-        assert_eq!(grouped, ["0", "12", "123", "1,234", "123,456", "-1,234,567"]);
     }
 
     #[test]

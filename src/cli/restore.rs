@@ -26,12 +26,11 @@ pub(super) struct Arguments {
 /// Restores, and prints what came of it.
 pub(super) async fn run(arguments: Arguments, context: &mut Context) -> anyhow::Result<Outcome> {
     // Before a private instance is made for it.
-    Manifest::read(&arguments.directory)?;
+    let manifest = Manifest::read(&arguments.directory)?;
     let database = Database::open(&context.config.database, Schema::Any).await?;
-    let restored = backup::restore(&database.pool, &arguments.directory).await;
-    let closed = database.close().await;
-    let Restored { manifest, verified } = restored.map_err(|error| failure::locate(error.into(), &context.config.database))?;
-    closed?;
+    let restored = backup::restore(&database.pool, &arguments.directory, manifest).await;
+    let restored = restored.map_err(|error| failure::locate(error.into(), &context.config.database));
+    let Restored { manifest, verified } = failure::both(restored, database.close().await)?;
     let usage = count(manifest.holds.usage_rows, "usage row");
     context.out.line(format_args!("Restored {usage} of {:.0} into {}.", manifest.made_at, context.config.database))?;
     verify::print(&verified, &mut context.out)?;

@@ -1,12 +1,11 @@
 //! `tallybook retain`: takes old usage out of the raw table while every sum stays.
-use super::Outcome;
 use super::output::{Output, count, table, thousands};
+use super::{Outcome, time};
 use crate::audit::Actor;
 use crate::db::pool::PgPool;
 use crate::retention::{self, Age, Event, Options, Plan, PlannedDay, Policy, Report, ThinnedDay};
 use anyhow::bail;
 use indicatif::{ProgressBar, ProgressStyle};
-use jiff::SignedDuration;
 use serde_json::{Value, json};
 use std::time::Duration;
 
@@ -42,7 +41,7 @@ pub(super) struct Arguments {
     #[arg(long, value_name = "N", default_value_t = retention::run::BATCH_ROWS, value_parser = clap::value_parser!(i64).range(1..=100_000))]
     batch_rows: i64,
     /// Pause after each transaction, such as 200ms.
-    #[arg(long, value_name = "TIME", default_value = "0s", value_parser = pause)]
+    #[arg(long, value_name = "TIME", default_value = "0s", value_parser = time::any)]
     pause: Duration,
     /// Say what would be done, and change nothing.
     #[arg(long)]
@@ -50,12 +49,6 @@ pub(super) struct Arguments {
     /// Answer with a JSON object: the `plan` and, unless --dry-run, what was `done`, by UTC day.
     #[arg(long)]
     json: bool,
-}
-
-fn pause(text: &str) -> Result<Duration, &'static str> {
-    let wrong = "a time, such as 200ms or 1s";
-    let parsed: SignedDuration = text.parse().map_err(|_| wrong)?;
-    Duration::try_from(parsed).map_err(|_| wrong)
 }
 
 /// Does what was asked, or says what it would be, and tells how far it is.

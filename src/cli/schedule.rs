@@ -21,7 +21,7 @@ pg_cron must be there: installed, in shared_preload_libraries, and created in th
 const STATUS_HELP: &str = "\
 Exit codes:
   0  the job is there, and its last run, if there was one, succeeded
-  1  it is not there, is disabled, or its last run failed
+  1  it is not there, is disabled, its last run failed, or pg_cron's scheduler does not run
   2  could not find out, or there is no pg_cron";
 
 /// Fold by pg_cron, systemd, Kubernetes or cron.
@@ -58,7 +58,7 @@ pub(super) struct Install {
 /// How to show it.
 #[derive(Debug, clap::Args)]
 pub(super) struct Status {
-    /// Answer with a JSON object: `well`, `faults`, the `job`, its `runs`, and how many failed in a day.
+    /// Answer with a JSON object: `well`, `faults`, whether the scheduler `is_running`, the `job`, its `runs`, and how many failed in a day.
     #[arg(long)]
     json: bool,
 }
@@ -88,15 +88,20 @@ pub(super) fn print(print: &Print, out: &mut Output) -> anyhow::Result<Outcome> 
 
 /// Does what was asked with pg_cron.
 pub(super) async fn run(command: PgCron, pool: &PgPool, out: &mut Output) -> anyhow::Result<Outcome> {
-    let mut cron = Cron::open(pool).await?;
     match command {
         PgCron::Install(Install { every }) => {
-            let job = cron.install(&every).await?;
+            let job = Cron::open(pool).await?.install(&every).await?;
             out.line(format_args!("Job {} {:?} runs at {:?} as {}.", job.job_id, job.name, job.schedule, job.role))?;
         }
-        PgCron::Uninstall if cron.uninstall().await? => out.line("The job is removed, and what was written of its runs.")?,
-        PgCron::Uninstall => out.line("Nothing to do: no job is installed.")?,
-        PgCron::Status(status) => return show(&status, &pg_cron::report(&mut cron).await?, out),
+        PgCron::Uninstall => {
+            let removed = Cron::reach(pool).await?.uninstall().await?;
+            out.line(if removed {
+                "The job is removed, and what was written of its runs."
+            } else {
+                "Nothing to do: no job is installed."
+            })?;
+        }
+        PgCron::Status(status) => return show(&status, &pg_cron::report(&mut Cron::reach(pool).await?).await?, out),
     }
     Ok(Outcome::Done)
 }

@@ -1,10 +1,10 @@
 //! `tallybook serve`: runs the service until it is told to stop.
 use super::reads::Reads;
 use super::signals::{Hangups, Stops};
-use super::{Context, Outcome};
+use super::{Context, Outcome, failure};
 use crate::http::rate::Rates;
 use crate::http::tls::Files;
-use crate::service::{self, Service, Settings};
+use crate::service::{Service, Settings};
 use std::io::{IsTerminal, stdin};
 use std::net::SocketAddr;
 use std::num::NonZeroU32;
@@ -91,10 +91,10 @@ pub(super) async fn run(arguments: Arguments, context: &mut Context) -> anyhow::
         () = stops.next() => return Ok(Outcome::Done),
     };
     announce(&service, context)?;
-    let failure = loop {
+    let served = loop {
         tokio::select! {
-            () = stops.next() => break None,
-            error = service.failed() => break Some(error),
+            () = stops.next() => break Ok(Outcome::Done),
+            error = service.failed() => break Err(error.into()),
             () = hangups.next() => {
                 if let Some(tls) = &service.tls {
                     tls.reload().await;
@@ -105,11 +105,11 @@ pub(super) async fn run(arguments: Arguments, context: &mut Context) -> anyhow::
         }
     };
     tracing::info!("stopping; another signal cuts it off");
-    tokio::select! {
-        stopped = Box::pin(service.stop()) => stopped?,
-        () = stops.next() => anyhow::bail!("cut off while stopping; what was acknowledged is committed"),
-    }
-    failure.map_or(Ok(Outcome::Done), |error: service::Error| Err(error.into()))
+    let stopped = tokio::select! {
+        stopped = Box::pin(service.stop()) => stopped.map_err(Into::into),
+        () = stops.next() => Err(failure::cut_off()),
+    };
+    failure::both(served, stopped)
 }
 
 /// What stops it, and what makes it read its certificate again. SIGHUP stops it only where it comes from the terminal that it was

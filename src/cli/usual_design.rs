@@ -115,6 +115,9 @@ fn print_remains(verb: &str, remains: &Remains, out: &mut Output) -> anyhow::Res
     for job in &remains.jobs {
         out.line(format_args!("{verb} job {} of pg_cron: {}", job.job_id, printable(&job.command)))?;
     }
+    if let Some(said) = &remains.of_jobs {
+        out.line(format_args!("unusual: {}", printable(said)))?;
+    }
     Ok(())
 }
 

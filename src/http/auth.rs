@@ -11,41 +11,38 @@ use axum::http::{HeaderMap, StatusCode};
 use std::marker::PhantomData;
 use std::ops::Deref;
 use std::sync::Arc;
-use uuid::Uuid;
 
 const CHALLENGE: &str = r#"Bearer realm="tallybook""#;
 const CHALLENGE_INVALID: &str = r#"Bearer realm="tallybook", error="invalid_token""#;
 
 /// What a handler demands of its caller before it looks at anything else of the request.
 pub trait Demand: Send + Sync + 'static {
-    /// The scope that the token must have; `None` for any.
-    const SCOPE: Option<Scope>;
+    /// The scope that the token must have.
+    const SCOPE: Scope;
 }
 
 macro_rules! demands {
-    ($($(#[$doc:meta])* $name:ident: $scope:expr;)*) => {$(
+    ($($(#[$doc:meta])* $name:ident;)*) => {$(
         $(#[$doc])*
         #[derive(Debug)]
         pub struct $name;
         impl Demand for $name {
-            const SCOPE: Option<Scope> = $scope;
+            const SCOPE: Scope = Scope::$name;
         }
     )*};
 }
 demands! {
-    /// Any valid token.
-    Any: None;
     /// A token that may report.
-    Ingest: Some(Scope::Ingest);
+    Ingest;
     /// A token that may read.
-    Read: Some(Scope::Read);
+    Read;
     /// A token that may do everything.
-    Admin: Some(Scope::Admin);
+    Admin;
 }
 
 /// The caller, known and allowed to do what `D` demands: a handler that takes one cannot be reached otherwise.
 #[derive(Debug)]
-pub struct Caller<D = Any> {
+pub struct Caller<D> {
     access: Access,
     request: Option<RequestId>,
     demand: PhantomData<D>,
@@ -60,18 +57,6 @@ impl<D> Caller<D> {
     /// Who it is, for the audit log.
     pub fn actor(&self) -> Actor {
         Actor::http(self.access.token_id, self.request.as_ref().map(|RequestId(id)| Arc::clone(id)))
-    }
-
-    /// Refuses a caller without `scope`, with 403.
-    pub fn require(&self, scope: Scope) -> Result<(), Problem> {
-        require(&self.access, scope)
-    }
-
-    /// Refuses, with 404, a caller who may not know of `workspace`; `what` reads "runtime 0194...".
-    pub fn see(&self, workspace: Option<Uuid>, what: impl std::fmt::Display) -> Result<Uuid, Problem> {
-        workspace
-            .filter(|workspace| self.access.sees(*workspace))
-            .ok_or_else(|| Problem::not_found(format!("there is no {what} that this token may see")))
     }
 }
 
@@ -93,9 +78,7 @@ impl<D: Demand> FromRequestParts<App> for Caller<D> {
             Problem::unauthenticated("invalid_token", CHALLENGE_INVALID, "the token is unknown, expired or revoked")
         })?;
         app.rates.request(access.token_id, &app.metrics)?;
-        if let Some(scope) = D::SCOPE {
-            require(&access, scope)?;
-        }
+        require(&access, D::SCOPE)?;
         Ok(Self { access, request: parts.extensions.get().cloned(), demand: PhantomData })
     }
 }

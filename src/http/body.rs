@@ -85,7 +85,10 @@ fn problem(error: &serde_json::Error, path: Option<&String>) -> Problem {
     if error.classify() == Category::Data {
         let reason = path.map_or_else(|| error.to_string(), |path| format!("{path}: {error}"));
         let problem = place(Problem::bad_request("invalid_field", reason));
-        return path.map_or_else(|| problem.clone(), |path| problem.clone().with("field", path));
+        return match path {
+            Some(path) => problem.with("field", path),
+            None => problem,
+        };
     }
     place(Problem::bad_request("malformed_json", format!("the body is not JSON: {error}")))
 }

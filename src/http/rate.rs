@@ -108,9 +108,9 @@ impl RateLimits {
         let Ok(Err(refused)) = limiter.check_key_n(&token, count) else { return Ok(()) };
         let wait = refused.wait_time_from(self.0.clock.now());
         metrics.http.count_rate_limited(limit);
-        let rate = refused.quota().burst_size().get();
+        let saved_up = refused.quota().burst_size().get();
         let detail = format!(
-            "this token asks for too many {0}; it may save up {rate} and no more: send fewer a second, or wait as Retry-After says",
+            "this token asks for too many {0}; it may save up {saved_up} and no more: send fewer a second, or wait as Retry-After says",
             limit.name()
         );
         Err(Problem::too_many(detail, wait).with("limit", limit.name()))

@@ -1,5 +1,5 @@
-//! A count of tokens: whole, not negative, bounded.
-use std::fmt;
+//! A count of tokens: whole, not negative, bounded; and how whole numbers are written for people.
+use std::fmt::{self, Display};
 
 /// A number of tokens, 0 to [`Count::MAX`].
 ///
@@ -59,10 +59,24 @@ impl TryFrom<i64> for Count {
     }
 }
 
-impl fmt::Display for Count {
+impl Display for Count {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.fmt(f)
     }
+}
+
+/// A whole number with its thousands apart: 1,234,567.
+pub(crate) fn thousands(number: impl Display) -> String {
+    let digits = number.to_string();
+    let (sign, digits) = digits.strip_prefix('-').map_or(("", digits.as_str()), |rest| ("-", rest));
+    let mut grouped = String::from(sign);
+    for (index, digit) in digits.chars().enumerate() {
+        if index > 0 && (digits.len() - index).is_multiple_of(3) {
+            grouped.push(',');
+        }
+        grouped.push(digit);
+    }
+    grouped
 }
 
 #[cfg(test)]
@@ -95,5 +109,11 @@ mod tests {
                 prop_assert!((0..=Count::MAX.0).contains(&count.get()));
             }
         }
+    }
+
+    #[test]
+    fn numbers_are_grouped_by_thousands() {
+        let grouped = [0, 12, 123, 1_234, 123_456, -1_234_567].map(thousands);
+        assert_eq!(grouped, ["0", "12", "123", "1,234", "123,456", "-1,234,567"]);
     }
 }

@@ -4,7 +4,6 @@ use crate::db::session::Session;
 use crate::schedule::pg_cron::{self, Cron, Old};
 use jiff::Timestamp;
 use serde_json::Value;
-use sqlx::AssertSqlSafe;
 use sqlx::types::Json;
 
 /// The key of its table.
@@ -69,10 +68,7 @@ pub async fn detect(pool: &PgPool) -> Result<Option<UsualDesign>, pg_cron::Error
     } else {
         None
     };
-    let jobs = match Cron::look(pool).await? {
-        Some(mut cron) => pg_cron::old_jobs(&mut cron.connection, &cron.database).await?,
-        None => Vec::new(),
-    };
+    let (jobs, of_jobs) = jobs(pool).await?;
     let mut variations: Vec<String> =
         MEASURES.iter().filter(|name| lacks(name)).map(|name| format!("public.task_usage_daily has no column {name}")).collect();
     let has_key: bool = sqlx::query_scalar(include_str!("has_key.sql")).bind(KEY.as_slice()).fetch_one(&mut *tx).await?;
@@ -90,6 +86,7 @@ pub async fn detect(pool: &PgPool) -> Result<Option<UsualDesign>, pg_cron::Error
         let queues = objects.iter().any(|o| o.kind == "trigger" && o.name.ends_with(&format!(" on public.{table}")));
         variations.extend((!queues).then(|| format!("no trigger on public.{table} queues what changes")));
     }
+    variations.extend(of_jobs);
     Ok(Some(UsualDesign { objects, measures, state, dirty_keys, jobs, variations }))
 }
 
@@ -98,9 +95,25 @@ pub(super) async fn objects(connection: &mut Session<'_>) -> Result<Vec<Object>,
     sqlx::query_as(include_str!("objects.sql")).fetch_all(connection).await
 }
 
+/// Its jobs in pg_cron, and what is to be said of them: why they cannot be seen, or that they do not run. Neither stands in the way of
+/// whoever only asks.
+pub(super) async fn jobs(pool: &PgPool) -> Result<(Vec<Old>, Option<String>), pg_cron::Error> {
+    match Cron::look(pool).await {
+        Ok(Some(mut cron)) => {
+            let jobs = pg_cron::old_jobs(&mut cron.connection, &cron.database).await?;
+            Ok((jobs, cron.check_running().err().map(|error| error.to_string())))
+        }
+        Ok(None) => Ok((Vec::new(), None)),
+        Err(error @ (pg_cron::Error::NoRight { .. } | pg_cron::Error::NeedsSession(_))) => {
+            Ok((Vec::new(), Some(format!("jobs of pg_cron cannot be seen: {error}"))))
+        }
+        Err(error) => Err(error),
+    }
+}
+
 /// The row as it is: which columns it has is the host's affair.
 async fn state(connection: &mut Session<'_>) -> Result<Option<OldState>, sqlx::Error> {
-    let sql = AssertSqlSafe("select to_jsonb(s) from public.task_usage_rollup_state s limit 1");
+    let sql = "select to_jsonb(s) from public.task_usage_rollup_state s limit 1";
     let row: Option<Json<Value>> = sqlx::query_scalar(sql).fetch_optional(connection).await?;
     Ok(row.map(|Json(row)| {
         let time = |name: &str| row[name].as_str().and_then(|text| text.parse().ok());

@@ -1,5 +1,6 @@
-//! The end of the usual design: its objects and its jobs, all of them in one transaction, or none.
-use super::detect::{Object, objects};
+//! The end of the usual design: its objects in one transaction, or none of them; its jobs in the same one, or, where pg_cron works in another
+//! database, in one that comes after it.
+use super::detect::{self, Object, objects};
 use super::switch::{FORGET, state};
 use super::{Error, said};
 use crate::db::pool::PgPool;
@@ -20,16 +21,15 @@ pub struct Remains {
     pub objects: Vec<Object>,
     /// Jobs of pg_cron.
     pub jobs: Vec<Old>,
+    /// What is to be said of its jobs: why they cannot be seen, or that they do not run.
+    pub of_jobs: Option<String>,
 }
 
 /// Lists what would be dropped.
 pub async fn remains(pool: &PgPool) -> Result<Remains, Error> {
     let objects = objects(&mut *pool.begin().await?).await?;
-    let jobs = match Cron::look(pool).await? {
-        Some(mut cron) => pg_cron::old_jobs(&mut cron.connection, &cron.database).await?,
-        None => Vec::new(),
-    };
-    Ok(Remains { objects, jobs })
+    let (jobs, of_jobs) = detect::jobs(pool).await?;
+    Ok(Remains { objects, jobs, of_jobs })
 }
 
 /// Drops exactly what it returns.
@@ -94,7 +94,7 @@ async fn attempt(tx: &mut Session<'_>, with_jobs_of: Option<&str>) -> Result<Rem
         Some(database) => unschedule(tx, database).await?,
         None => Vec::new(),
     };
-    Ok(Remains { objects, jobs })
+    Ok(Remains { objects, jobs, of_jobs: None })
 }
 
 async fn unschedule(tx: &mut Session<'_>, database: &str) -> Result<Vec<Old>, sqlx::Error> {

@@ -33,11 +33,19 @@ pub enum Error {
     /// The old design is in charge.
     #[error("the usual design is in charge; run `tallybook adopt usual-design switch` before its objects are dropped")]
     InCharge,
-    /// A job that was disabled is not there any more.
+    /// A job that was disabled is not there any more, and no other does its work.
     #[error(
-        "the old job {0} is gone from cron.job, so that it cannot be enabled again; schedule it anew, then try again, or stay"
+        "the old job {job_id} is gone from cron.job, so that it cannot be enabled again; schedule {command:?} anew (it ran at \
+         {schedule:?}), under whatever number, then try again; or stay with Tallybook"
     )]
-    JobGone(i64),
+    JobGone {
+        /// Its number.
+        job_id: i64,
+        /// What it ran.
+        command: String,
+        /// When it ran.
+        schedule: String,
+    },
     /// The host needs what was to be dropped.
     #[error("nothing was dropped: {message} ({detail}); drop or change those first")]
     Needed {

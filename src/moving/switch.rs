@@ -5,8 +5,8 @@
 use super::{Error, detect};
 use crate::db::pool::PgPool;
 use crate::schedule::pg_cron::{self, Cron, Old};
-use sqlx::Connection;
 use sqlx::types::Json;
+use sqlx::{Connection, PgConnection};
 
 /// Who folds from now on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, clap::ValueEnum)]
@@ -75,6 +75,9 @@ pub async fn switch(pool: &PgPool, wanted: Option<Scheduler>, every: &str) -> Re
         own_before = cron.job().await?;
     }
     let scheduler = wanted.unwrap_or(if disabled.is_empty() { Scheduler::Loop } else { Scheduler::PgCron });
+    if let (Scheduler::PgCron, Some(cron)) = (scheduler, &cron) {
+        cron.check_running()?;
+    }
     // A job of ours that was there before is not of this switch's making, and stays when it is taken back.
     let has_own_job = before.has_own_job || (scheduler == Scheduler::PgCron && own_before.is_none());
     sqlx::query(
@@ -88,7 +91,10 @@ pub async fn switch(pool: &PgPool, wanted: Option<Scheduler>, every: &str) -> Re
     if let Some(cron) = &mut cron {
         let (works_in, database, name) = (cron.works_in.clone(), cron.database.clone(), cron.job_name());
         let mut tx = cron.connection.begin().await?;
-        set_active(&mut tx, &disabled, false).await?;
+        for job in &disabled {
+            // One that is gone does not run either.
+            set_active(&mut tx, job.job_id, false).await?;
+        }
         if scheduler == Scheduler::PgCron {
             pg_cron::schedule(&mut tx, &works_in, &database, &name, every).await?;
         }
@@ -98,37 +104,41 @@ pub async fn switch(pool: &PgPool, wanted: Option<Scheduler>, every: &str) -> Re
     Ok(Switched { scheduler, disabled, already: false })
 }
 
-/// Hands the schedule back: the old jobs run again, as they were, and ours does not, where the switch made it.
+/// Hands the schedule back: the old jobs run again, as they were, and ours does not, where the switch made it. Returns the jobs that run.
 pub async fn back(pool: &PgPool) -> Result<Vec<Old>, Error> {
     let State { is_begun, disabled_jobs, has_own_job, .. } = state(pool).await?;
     if !is_begun {
         return Err(Error::NotSwitched);
     }
+    let mut enabled = Vec::new();
     if !disabled_jobs.is_empty() || has_own_job {
         let mut cron = Cron::open(pool).await?;
-        let name = cron.job_name();
+        let (database, name) = (cron.database.clone(), cron.job_name());
         let mut tx = cron.connection.begin().await?;
-        set_active(&mut tx, &disabled_jobs, true).await?;
+        for job in disabled_jobs {
+            enabled.push(enable(&mut tx, job, &database).await?);
+        }
         if has_own_job {
             pg_cron::unschedule(&mut tx, &name).await?;
         }
         tx.commit().await?;
     }
     sqlx::query(FORGET).execute(pool).await?;
-    Ok(disabled_jobs)
+    Ok(enabled)
 }
 
-/// Enables or disables old jobs, and leaves all else of them as it is.
-async fn set_active(tx: &mut sqlx::PgConnection, jobs: &[Old], active: bool) -> Result<(), Error> {
-    for job in jobs {
-        let is_there: bool = sqlx::query_scalar("select exists (select from cron.job where jobid = $1)")
-            .bind(job.job_id)
-            .fetch_one(&mut *tx)
-            .await?;
-        if !is_there {
-            return Err(Error::JobGone(job.job_id));
-        }
-        sqlx::query("select cron.alter_job($1, active := $2)").bind(job.job_id).bind(active).execute(&mut *tx).await?;
+/// Enables an old job again. Where it is gone, an active one that runs the same does for it: scheduled anew, it has another number.
+async fn enable(tx: &mut PgConnection, job: Old, database: &str) -> Result<Old, Error> {
+    if set_active(tx, job.job_id, true).await? {
+        return Ok(job);
     }
-    Ok(())
+    let anew =
+        pg_cron::old_jobs(&mut *tx, database).await?.into_iter().find(|other| other.active && other.command == job.command);
+    anew.ok_or(Error::JobGone { job_id: job.job_id, command: job.command, schedule: job.schedule })
+}
+
+/// Enables or disables a job, and leaves all else of it as it is. Returns whether it is there.
+async fn set_active(tx: &mut PgConnection, job_id: i64, active: bool) -> Result<bool, sqlx::Error> {
+    let altered = sqlx::query("select cron.alter_job(jobid, active := $2) from cron.job where jobid = $1");
+    Ok(altered.bind(job_id).bind(active).execute(tx).await?.rows_affected() > 0)
 }

@@ -9,8 +9,7 @@
 use crate::clock::Clock;
 use crate::config::Place;
 use crate::db::database::{self, blocking};
-use crate::db::pool;
-use crate::db::pool::PgPool;
+use crate::db::pool::{self, PgPool};
 use crate::embedded::{self, PrivatePostgres};
 use crate::http;
 use crate::http::rate::{RateLimits, Rates};
@@ -175,8 +174,10 @@ impl Service {
         let (away, token_path) = match contact::first(settings, &pool, private.as_ref()).await {
             Ok(found) => found,
             Err(error) => {
-                if let Some(private) = private {
-                    blocking(move || private.stop()).await?;
+                if let Some(private) = private
+                    && let Err(also) = blocking(move || private.stop()).await
+                {
+                    tracing::warn!(error = %also, "the private PostgreSQL was left running");
                 }
                 return Err(error);
             }

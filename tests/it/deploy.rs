@@ -1,6 +1,6 @@
 //! What installs Tallybook says the same as the rest of the repository. Its form is checked by `make check-deploy`.
 use std::fs;
-use std::path::Path;
+use std::path::{Component, Path, PathBuf};
 
 fn file(path: &str) -> String {
     fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(path)).unwrap()
@@ -35,13 +35,64 @@ fn only_what_the_build_needs_goes_into_it() {
     assert_eq!(ignored.lines().find(|line| !line.starts_with('#')), Some("*"));
     kept.sort_unstable();
     let dockerfile = file("Dockerfile");
-    let mut copied: Vec<&str> = lines(&dockerfile, "COPY ")
-        .into_iter()
-        .filter(|words| !words.starts_with("--from"))
-        .flat_map(|words| words.rsplit_once(' ').unwrap().0.split(' '))
-        .collect();
+    let mut copied = copied(&dockerfile);
     copied.sort_unstable();
     assert_eq!(kept, copied);
+}
+
+/// What goes into the image's build.
+fn copied(dockerfile: &str) -> Vec<&str> {
+    let copies = lines(dockerfile, "COPY ").into_iter().filter(|words| !words.starts_with("--from"));
+    copies.flat_map(|words| words.rsplit_once(' ').unwrap().0.split(' ')).collect()
+}
+
+/// Every file that sources below `folder` include, but for those of tests.
+fn included(folder: &Path, found: &mut Vec<PathBuf>) {
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            included(&path, found);
+        } else if path.extension().is_some_and(|end| end == "rs") && path.file_name().unwrap() != "tests.rs" {
+            let text = fs::read_to_string(&path).unwrap();
+            let product = text.split("#[cfg(test)]\nmod tests {").next().unwrap();
+            for macro_call in ["include_str!(\"", "include_bytes!(\""] {
+                let names = product.split(macro_call).skip(1).map(|rest| rest.split('"').next().unwrap());
+                found.extend(names.map(|name| folder.join(name)));
+            }
+        }
+    }
+}
+
+/// A path without its `..`.
+fn plain(path: &Path) -> PathBuf {
+    path.components().fold(PathBuf::new(), |mut plain, component| {
+        if component == Component::ParentDir {
+            plain.pop();
+        } else {
+            plain.push(component);
+        }
+        plain
+    })
+}
+
+#[test]
+fn whatever_the_build_needs_goes_into_it() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let dockerfile = file("Dockerfile");
+    let is_copied = |path: &Path| copied(&dockerfile).into_iter().any(|copied| path.starts_with(root.join(copied)));
+    let mut files = Vec::new();
+    included(&root.join("src"), &mut files);
+    assert!(files.iter().any(|file| !plain(file).starts_with(root.join("src"))), "what lies outside of src is found");
+    let manifest: toml::Table = file("Cargo.toml").parse().unwrap();
+    for (kind, folder) in [("bin", "src/bin"), ("test", "tests"), ("bench", "benches"), ("example", "examples")] {
+        for target in manifest.get(kind).and_then(|targets| targets.as_array()).into_iter().flatten() {
+            let path = target.get("path").map(|path| root.join(path.as_str().unwrap()));
+            files.push(path.unwrap_or_else(|| root.join(folder).join(format!("{}.rs", target["name"].as_str().unwrap()))));
+        }
+    }
+    for file in files.iter().map(|file| plain(file)) {
+        assert!(file.is_file() && is_copied(&file), "{} is not copied into the image's build", file.display());
+    }
 }
 
 #[test]

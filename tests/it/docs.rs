@@ -1,5 +1,5 @@
-//! What the documents say of names is true: columns, functions, endpoints and error codes.
-use std::collections::BTreeSet;
+//! What the documents say of names is true: columns, functions, endpoints, error codes and options.
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use tallybook::testing;
 
@@ -216,4 +216,75 @@ fn every_action_of_the_audit_log_is_documented() {
     }
     assert!(written.len() > 6);
     assert_eq!(documented, written);
+}
+
+/// The words that begin with two dashes.
+fn flags(text: &str) -> impl Iterator<Item = &str> {
+    let words = text.split(|c: char| !(c.is_ascii_alphanumeric() || c == '-'));
+    words.filter(|word| word.starts_with("--") && word.len() > 2)
+}
+
+/// The options of each command, as its page of help lists them; those that all commands take are the ones of no command.
+fn options() -> BTreeMap<String, BTreeSet<String>> {
+    let pages = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/it/cli/snapshots");
+    let mut options = BTreeMap::new();
+    for page in std::fs::read_dir(pages).unwrap().map(|entry| entry.unwrap().path()) {
+        let name = page.file_name().unwrap().to_str().unwrap();
+        let Some(command) = name.strip_prefix("help_").and_then(|name| name.strip_suffix(".snap")) else { continue };
+        let text = std::fs::read_to_string(&page).unwrap();
+        let listed = text.lines().map(str::trim_start).filter(|line| line.starts_with('-'));
+        // What is said of an option stands two spaces away from it.
+        let found = listed.flat_map(|line| flags(line.split("  ").next().unwrap())).map(str::to_owned);
+        options.insert(command.replace('_', " "), found.collect());
+    }
+    options
+}
+
+/// What a document gives Tallybook on a line of shell, and whatever stands between backticks.
+fn calls(document: &str) -> Vec<String> {
+    let document = document.replace("\\\n", " ");
+    let mut calls = Vec::new();
+    for (index, part) in document.split("```").enumerate() {
+        if index % 2 == 1 {
+            let after_name = part.lines().flat_map(|line| line.split("tallybook ").skip(1));
+            calls.extend(after_name.map(|rest| rest.split(['|', '#', '>', ')', '&', ';', '"', '`']).next().unwrap().to_owned()));
+        } else {
+            calls.extend(quoted(part).into_iter().map(|text| text.rsplit("tallybook ").next().unwrap().replace('\n', " ")));
+        }
+    }
+    calls
+}
+
+#[test]
+fn every_option_that_is_documented_is_one_of_its_command() {
+    let options = options();
+    let all: BTreeSet<&String> = options.values().flatten().collect();
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let docs = std::fs::read_dir(root.join("docs")).unwrap().map(|entry| entry.unwrap().path());
+    let documents = docs.filter(|path| path.extension().is_some_and(|end| end == "md"));
+    let mut seen = 0;
+    for path in documents.chain(["README.md", "CHANGELOG.md"].map(|name| root.join(name))) {
+        for call in calls(&std::fs::read_to_string(&path).unwrap()) {
+            let mut command = String::new();
+            for word in call.split_whitespace() {
+                let longer = format!("{command} {word}").trim_start().to_owned();
+                if !options.contains_key(&longer) {
+                    break;
+                }
+                command = longer;
+            }
+            // Somebody else's program; and `config` takes every setting.
+            if command.is_empty() && !call.starts_with("--") {
+                continue;
+            }
+            let takes_all = command.is_empty() || command == "config";
+            for flag in flags(&call) {
+                let is_one =
+                    options[&command].contains(flag) || options[""].contains(flag) || takes_all && all.contains(&flag.to_owned());
+                assert!(is_one, "{}: `{call}`: there is no {flag}", path.display());
+                seen += 1;
+            }
+        }
+    }
+    assert!(options.len() > 30 && seen > 80, "{} commands, {seen} options", options.len());
 }

@@ -38,6 +38,8 @@ pub(super) enum Contender {
 /// What a contender does in SQL.
 struct Design {
     name: &'static str,
+    /// Puts it beside the source tables; none where nothing is put there.
+    install: Option<&'static str>,
     /// Sums all history into what was installed.
     fill: Option<&'static str>,
     /// Brings it up to date; none where it always is.
@@ -80,11 +82,8 @@ impl Contender {
             Self::Adopted => return tallybook::adopt(database).await,
             _ => database.run("drop schema tallybook cascade").await?,
         }
-        match self {
-            Self::Usual => database.run(usual::INSTALL).await?,
-            Self::Matview => database.run(matview::INSTALL).await?,
-            Self::Counters => database.run(counters::INSTALL).await?,
-            Self::Raw | Self::Tallybook | Self::Adopted => {}
+        if let Some(install) = self.design().install {
+            database.run(install).await?;
         }
         Ok(())
     }

@@ -4,6 +4,7 @@ use super::Design;
 pub(super) fn design() -> Design {
     Design {
         name: "raw sums",
+        install: None,
         fill: None,
         tick: None,
         read: include_str!("read_raw.sql").to_owned(),

@@ -12,6 +12,7 @@ const CONNECTIONS: u32 = 4;
 pub(super) fn design(name: &'static str) -> Design {
     Design {
         name,
+        install: None,
         fill: None,
         tick: Some("select tallybook.rollup_task_usage_daily()"),
         read: include_str!("read_rollup.sql").replace("{rollup}", "tallybook.task_usage_daily_now"),

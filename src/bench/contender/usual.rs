@@ -1,13 +1,13 @@
 //! The usual design: a watermark on `updated_at` with a lag of five minutes, a dirty queue, and recompute of dirty buckets.
 use super::Design;
 
-pub(super) const INSTALL: &str = include_str!("usual.sql");
 /// Its own backfill, month by month.
 pub(in crate::bench) const BACKFILL: &str = include_str!("usual_backfill.sql");
 
 pub(super) fn design() -> Design {
     Design {
         name: "usual design",
+        install: Some(include_str!("usual.sql")),
         fill: Some(include_str!("usual_fill.sql")),
         tick: Some(include_str!("usual_tick.sql")),
         read: include_str!("read_rollup.sql").replace("{rollup}", "public.task_usage_daily"),

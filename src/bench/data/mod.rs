@@ -14,6 +14,11 @@ const ROWS_PER_TASK: u64 = 2;
 /// Tasks that an issue has.
 const TASKS_PER_ISSUE: u64 = 20;
 
+/// Leaves the daily rollup alone, declared over history that it does not hold yet.
+pub(super) const UNCOVER_DAILY: &str = include_str!("uncover_daily.sql");
+/// Declares the quarter-hour rollup beside it, over the same.
+pub(super) const DECLARE_QUARTER_HOUR: &str = include_str!("declare_quarter_hour.sql");
+
 /// Tasks of a history of so many rows: a multiple of three, so that one, two and three rows come in equal parts.
 pub(super) fn tasks(rows: u64) -> u64 {
     (rows / ROWS_PER_TASK).next_multiple_of(3)
@@ -33,7 +38,7 @@ pub(super) async fn history(server: &Server, rows: u64) -> Result<Database, Erro
     conn.execute(include_str!("fleet.sql")).await?;
     load(&mut conn, tasks(rows)).await?;
     conn.execute("vacuum (analyze)").await?;
-    conn.execute("checkpoint").await.or_else(may_not)?;
+    conn.execute("checkpoint").await.map(drop).or_else(unless_forbidden)?;
     conn.close().await?;
     Ok(database)
 }
@@ -51,16 +56,18 @@ async fn load(conn: &mut PgConnection, tasks: u64) -> Result<(), sqlx::Error> {
     conn.execute("set synchronous_commit = off; set maintenance_work_mem = '512MB'").await?;
     sqlx::query(include_str!("tasks.sql")).bind(tasks).bind(until).execute(&mut *conn).await?;
     sqlx::query(include_str!("usage.sql")).bind(tasks).bind(until).execute(&mut *conn).await?;
-    conn.execute(include_str!("restore.sql")).await.map(drop)
+    conn.execute(include_str!("restore.sql")).await?;
+    conn.execute(UNCOVER_DAILY).await?;
+    conn.execute(DECLARE_QUARTER_HOUR).await.map(drop)
 }
 
 /// A checkpoint is for who may ask for one; elsewhere it comes by itself.
-fn may_not<T: Default>(error: sqlx::Error) -> Result<T, sqlx::Error> {
+fn unless_forbidden(error: sqlx::Error) -> Result<(), sqlx::Error> {
     let code = error.as_database_error().and_then(sqlx::error::DatabaseError::code);
-    if code.is_some_and(|code| code == "42501") { Ok(T::default()) } else { Err(error) }
+    if code.is_some_and(|code| code == "42501") { Ok(()) } else { Err(error) }
 }
 
-/// The history of so many rows, with tasks for writers beside it: `per_writer` for each of so many of them.
+/// The history of so many rows, with so many tasks for writers beside it.
 pub(super) async fn arena(server: &Server, rows: u64, tasks: u64) -> Result<Database, Error> {
     let name = format!("arena_{rows}");
     if server.has(&name).await? {

@@ -1,7 +1,7 @@
 //! Summing a history that is there already.
 use super::{compare, forget, rows};
 use crate::bench::contender::{BACKFILL_OF_USUAL, Contender, cover};
-use crate::bench::data;
+use crate::bench::data::{self, DECLARE_QUARTER_HOUR, UNCOVER_DAILY};
 use crate::bench::plan::{SLOW_ROWS_MAX, Subject};
 use crate::bench::results::{Bound, Figure, Section, Table, Unit};
 use crate::bench::server::Database;
@@ -80,8 +80,11 @@ fn figures(size: u64, took: Figure, seconds: f64, group_by: f64) -> [Figure; 4] 
 /// Seconds from nothing to all history.
 async fn run(way: Way, database: &Database) -> Result<f64, Error> {
     match way {
-        Way::Daily => database.run(include_str!("uncover_daily.sql")).await?,
-        Way::Both => database.run(include_str!("uncover_both.sql")).await?,
+        Way::Daily => database.run(UNCOVER_DAILY).await?,
+        Way::Both => {
+            database.run(UNCOVER_DAILY).await?;
+            database.run(DECLARE_QUARTER_HOUR).await?;
+        }
         Way::GroupBy => {}
     }
     let began = Instant::now();

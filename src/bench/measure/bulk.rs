@@ -4,7 +4,7 @@ use crate::bench::contender::{Contender, drain};
 use crate::bench::plan::Subject;
 use crate::bench::results::{Bound, Section, Table, Unit};
 use crate::bench::server::Database;
-use crate::bench::{Bench, Error, Turns, order};
+use crate::bench::{Bench, Error, Turns, data, order};
 use sqlx::{AssertSqlSafe, Connection};
 use std::time::{Duration, Instant};
 
@@ -22,7 +22,7 @@ const DELETE: &str =
 pub(super) async fn measure(bench: &Bench<'_>) -> Result<Section, Error> {
     let mut section = Section::new(Subject::Bulk, METHOD);
     let (size, tasks) = (bench.plan.middle(), bench.plan.scale.bulk_tasks);
-    let possible = crate::bench::data::tasks(size) / u64::try_from(MOVES + DELETES).unwrap_or(1);
+    let possible = data::tasks(size) / u64::try_from(MOVES + DELETES).unwrap_or(1);
     let tasks = tasks.min(possible);
     let mut copies = Vec::new();
     for contender in CONTENDERS {

@@ -180,7 +180,7 @@ fn ratio(value: f64) -> Figure {
 async fn pending(bench: &Bench<'_>, section: &mut Section, readers: &mut Readers) -> Result<(), Error> {
     let caption = format!("Beside {} rows, with change rows pending", rows(readers.size));
     let mut table = Table::new(caption, ["question", "as served", "from raw", "raw, against served"]);
-    for level in bench.plan.scale.pending.iter().copied().filter(|level| *level > 0) {
+    for level in bench.plan.scale.pending.iter().copied() {
         if level >= MANY && readers.size < MANY {
             section.left_out.push(format!("{} pending rows beside {} rows", rows(level), rows(readers.size)));
             continue;

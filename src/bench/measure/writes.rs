@@ -1,6 +1,7 @@
 //! Upserts: how many a second, what they add to the write-ahead log, and what they take of the processor.
 use super::{compare, forget, rows};
 use crate::bench::contender::{Contender, drain};
+use crate::bench::plan::Subject;
 use crate::bench::results::{Bound, Figure, Line, Plot, Section, Table, Unit};
 use crate::bench::server::Database;
 use crate::bench::stats::length;
@@ -67,7 +68,7 @@ struct Case {
 }
 
 pub(super) async fn measure(bench: &Bench<'_>) -> Result<Section, Error> {
-    let mut section = Section::new(crate::bench::plan::Subject::Writes, METHOD);
+    let mut section = Section::new(Subject::Writes, METHOD);
     let size = bench.plan.middle();
     let per_writer = bench.plan.scale.batch_rows;
     let tasks = u64::try_from(bench.plan.writers_max()).unwrap_or(1) * per_writer;

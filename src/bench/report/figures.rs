@@ -1,12 +1,13 @@
 //! Figures as people read them: three digits that count or all of the whole number, with their unit.
 use crate::bench::results::{Bound, Figure, Unit};
 use crate::bench::stats::Summary;
+use crate::model::count::thousands;
 
 /// A figure in its cell.
 pub(super) fn cell(figure: &Figure) -> String {
     match figure {
         Figure::Text(text) => text.clone(),
-        Figure::Count(count) => thousands(&count.to_string()),
+        Figure::Count(count) => thousands(count),
         Figure::Value { unit, value } => text(*unit, *value),
         Figure::Measured { unit, value, ratio } => {
             let spread = if value.count > 1 {
@@ -82,20 +83,11 @@ fn digits(value: f64) -> String {
         small if small >= 0.1 => 2,
         _ => 3,
     };
-    thousands(&format!("{value:.decimals$}"))
-}
-
-fn thousands(number: &str) -> String {
-    let (whole, fraction) = number.split_once('.').map_or((number, None), |(whole, fraction)| (whole, Some(fraction)));
-    let mut grouped = String::new();
-    for (index, digit) in whole.chars().enumerate() {
-        let left = whole.len() - index;
-        if index > 0 && left.is_multiple_of(3) && !grouped.ends_with('-') {
-            grouped.push(',');
-        }
-        grouped.push(digit);
+    let number = format!("{value:.decimals$}");
+    match number.split_once('.') {
+        Some((whole, fraction)) => format!("{}.{fraction}", thousands(whole)),
+        None => thousands(number),
     }
-    fraction.map_or(grouped.clone(), |fraction| format!("{grouped}.{fraction}"))
 }
 
 #[cfg(test)]

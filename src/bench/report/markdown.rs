@@ -2,6 +2,7 @@
 use super::figures::{bound, cell, text};
 use crate::bench::plan::{FLOOR_ROWS, Subject};
 use crate::bench::results::{About, Results, Section, Table, Unit};
+use crate::bench::stats::float;
 
 const INTRODUCTION: &str = "\
 What exactness costs and saves, beside what one would have instead. Every contender stands on the same source tables with the same rows, and they take turns within one run,
@@ -18,7 +19,7 @@ drawn from.
 /// All of it.
 pub(super) fn document(results: &Results) -> String {
     let mut parts = vec!["# Benchmarks\n".to_owned(), INTRODUCTION.to_owned(), about(&results.about)];
-    let stated = text(Unit::Count, crate::bench::stats::float(FLOOR_ROWS));
+    let stated = text(Unit::Count, float(FLOOR_ROWS));
     let scope = format!("What is wanted of speed is judged beside {stated} rows and more; that nothing differs, everywhere.\n");
     parts.push(format!(
         "## What it must show\n\n{scope}\n{}",
@@ -50,7 +51,7 @@ pub(super) fn verdicts(results: &Results) -> Vec<[String; 4]> {
 }
 
 fn about(about: &About) -> String {
-    let sizes: Vec<String> = about.sizes.iter().map(|rows| text(Unit::Count, crate::bench::stats::float(*rows))).collect();
+    let sizes: Vec<String> = about.sizes.iter().map(|rows| text(Unit::Count, float(*rows))).collect();
     let mut warnings = Vec::new();
     if about.is_quick {
         warnings.push("A quick run, which shows that the suite works: its figures mean nothing.");
@@ -68,14 +69,14 @@ fn about(about: &About) -> String {
                 "{}, {} cores, {} of memory, {}",
                 about.processor,
                 about.cores,
-                text(Unit::Bytes, crate::bench::stats::float(about.memory_bytes)),
+                text(Unit::Bytes, float(about.memory_bytes)),
                 about.system
             ),
         ),
         ("PostgreSQL", about.postgresql.clone()),
         ("settings", about.settings.iter().map(|(name, value)| format!("`{name} = {value}`")).collect::<Vec<_>>().join(", ")),
         ("rows of history", sizes.join("; ")),
-        ("took", text(Unit::Seconds, crate::bench::stats::float(about.seconds))),
+        ("took", text(Unit::Seconds, float(about.seconds))),
     ];
     format!("{warnings}\n{}", markdown_table(&["this run", ""], rows.map(|(name, value)| [name.to_owned(), value])))
 }

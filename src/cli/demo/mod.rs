@@ -1,7 +1,7 @@
 //! `tallybook demo`: the service with a simulated fleet that reports to it.
 use super::output::{Output, count};
 use super::signals::Stops;
-use super::{Context, Outcome, failure, usage, verify};
+use super::{Context, Outcome, failure, time, usage, verify};
 use crate::config::{Options, Place};
 use crate::demo::{Demo, Pace, Settings, WORKSPACE};
 use crate::embedded;
@@ -10,7 +10,6 @@ use crate::query::Reading;
 use crate::query::summary::{self, Dimension, Question};
 use crate::rollup;
 use crate::service;
-use jiff::SignedDuration;
 use live::Live;
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -43,7 +42,7 @@ Examples:
 #[command(after_help = AFTER_HELP)]
 pub(super) struct Arguments {
     /// End after this time, such as 20s or 2m, with a usage table and a verification [default: run until stopped].
-    #[arg(long, env = "TALLYBOOK_RUN_FOR", hide_env_values = true, value_name = "TIME", value_parser = run_for)]
+    #[arg(long, env = "TALLYBOOK_RUN_FOR", hide_env_values = true, value_name = "TIME", value_parser = time::some)]
     run_for: Option<Duration>,
     /// Reports that the fleet sends a second, or as many as it manages.
     #[arg(long, value_name = "N", default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..=i64::from(Pace::MAX)))]
@@ -54,12 +53,6 @@ pub(super) struct Arguments {
     /// Address to listen on, of this machine only; port 0 takes a free one.
     #[arg(long, env = "TALLYBOOK_LISTEN", hide_env_values = true, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:8080")]
     listen: SocketAddr,
-}
-
-fn run_for(text: &str) -> Result<Duration, String> {
-    let refused = || "a time such as 20s, 2m or 1h30m".to_owned();
-    let duration: SignedDuration = text.trim().parse().map_err(|_| refused())?;
-    Duration::try_from(duration).ok().filter(|duration| !duration.is_zero()).ok_or_else(refused)
 }
 
 /// Gives the demo a data directory of its own where nobody names one.
@@ -90,11 +83,11 @@ pub(super) async fn run(arguments: Arguments, context: &mut Context) -> anyhow::
         Ok(()) => Box::pin(watch(&mut demo, arguments.run_for, &mut stops, context)).await,
         Err(error) => Err(error),
     };
-    tokio::select! {
-        stopped = Box::pin(demo.stop()) => stopped?,
-        () = stops.next() => anyhow::bail!("cut off while stopping; what was acknowledged is committed"),
-    }
-    let outcome = outcome.map_err(|error| failure::locate(error, &place))?;
+    let stopped = tokio::select! {
+        stopped = Box::pin(demo.stop()) => stopped.map_err(Into::into),
+        () = stops.next() => Err(failure::cut_off()),
+    };
+    let outcome = failure::both(outcome.map_err(|error| failure::locate(error, &place)), stopped)?;
     context.out.line("Stopped. The data stay: the next start goes on with them.")?;
     Ok(outcome)
 }
@@ -104,7 +97,7 @@ fn announce(demo: &Demo, place: &Place, out: &mut Output) -> anyhow::Result<()> 
     let base = format!("http://{}", demo.address());
     let example = format!("{base}/v1/runtimes/{}/usage?days=7", Demo::example_runtime());
     let token = match demo.token_path() {
-        Some(path) => format!("$(cat {})", shell_word(&path.to_string_lossy())),
+        Some(path) => format!("$(cat {})", shlex::try_quote(&path.to_string_lossy())?),
         None => "$TOKEN".to_owned(),
     };
     out.line("\nA simulated fleet reports through the HTTP API.\n")?;
@@ -116,7 +109,7 @@ fn announce(demo: &Demo, place: &Place, out: &mut Output) -> anyhow::Result<()> 
     out.line(format_args!("  Ask           curl -H \"Authorization: Bearer {token}\" \\\n                  '{example}'"))?;
     match place {
         Place::Private(dir) => {
-            out.line(format_args!("  Or            tallybook usage --data-dir {}", shell_word(&dir.to_string_lossy())))?;
+            out.line(format_args!("  Or            tallybook usage --data-dir {}", shlex::try_quote(&dir.to_string_lossy())?))?;
         }
         Place::Url(_) => out.line("  Or            tallybook usage")?,
     }
@@ -124,12 +117,6 @@ fn announce(demo: &Demo, place: &Place, out: &mut Output) -> anyhow::Result<()> 
     // Whoever started it and waits for these lines may read them through a pipe.
     out.finish()?;
     Ok(())
-}
-
-/// The text as a shell reads it as one word.
-fn shell_word(text: &str) -> String {
-    let plain = |c: char| c.is_ascii_alphanumeric() || "/._-+".contains(c);
-    if text.chars().all(plain) { text.to_owned() } else { format!("'{}'", text.replace('\'', r"'\''")) }
 }
 
 /// Shows what happens until it ends; then, if it came to its own end, what has come of it.
@@ -197,16 +184,6 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_time_to_run_is_written_as_people_say_it() {
-        for (text, seconds) in [("20s", 20), ("2m", 120), ("1h30m", 5_400), (" 90 seconds ", 90)] {
-            assert_eq!(run_for(text), Ok(Duration::from_secs(seconds)), "{text}");
-        }
-        for bad in ["", "20", "-5s", "0s", "soon"] {
-            assert!(run_for(bad).unwrap_err().contains("20s"), "{bad}");
-        }
-    }
-
-    #[test]
     fn data_are_kept_apart_unless_somebody_says_where() {
         use clap::{Args, Command, FromArgMatches};
         for (arguments, ends) in
@@ -219,11 +196,5 @@ mod tests {
             let chosen = options.data_dir.unwrap().into_string().unwrap();
             assert!(chosen.ends_with(ends), "{chosen}");
         }
-    }
-
-    #[test]
-    fn a_path_is_one_word_for_the_shell() {
-        assert_eq!(shell_word("/var/lib/tallybook-demo"), "/var/lib/tallybook-demo");
-        assert_eq!(shell_word("/my data/it's"), r"'/my data/it'\''s'");
     }
 }

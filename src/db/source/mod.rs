@@ -41,7 +41,7 @@ pub enum Name {
 }
 
 impl Name {
-    /// Every one. A name that another one begins with comes after it.
+    /// Every one.
     pub const ALL: [Self; 7] = [Self::Workspace, Self::Runtime, Self::Task, Self::Agent, Self::Project, Self::Issue, Self::Usage];
 
     /// As SQL names it.

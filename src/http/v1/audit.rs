@@ -50,8 +50,9 @@ pub(super) struct Log {
 
 /// List what cannot be undone
 ///
-/// Purges, repairs, tokens made and revoked, rollups declared and dropped, migrations: who did it, on which way and when, newest
-/// first. Ask again with `after` = `next_after` until that is null. A token that is bound to a workspace sees what was done to that.
+/// Purges, repairs, usage sealed and thinned, partitions detached, tokens made and revoked, rollups declared and dropped, migrations: who
+/// did it, on which way and when, newest first. Ask again with `after` = `next_after` until that is null. A token that is bound to a
+/// workspace sees what was done to that.
 #[utoipa::path(
     get, path = "/v1/audit", tag = "audit",
     params(

@@ -45,10 +45,10 @@ impl Cron {
 
     /// Sees to it that our job is there, and runs so often.
     pub async fn install(&mut self, every: &str) -> Result<Job, Error> {
-        let mut tx = self.connection.begin().await?;
-        schedule(&mut tx, &self.works_in, &self.database, &name_in(&self.database), every).await?;
-        tx.commit().await?;
         let name = self.job_name();
+        let mut tx = self.connection.begin().await?;
+        schedule(&mut tx, &self.works_in, &self.database, &name, every).await?;
+        tx.commit().await?;
         let there = self
             .job()
             .await?
@@ -72,10 +72,6 @@ impl Cron {
             Some(_) => Err(Error::NotThere { name, database: self.works_in.clone() }),
         }
     }
-}
-
-fn name_in(database: &str) -> String {
-    format!("tallybook {database}")
 }
 
 async fn job(connection: &mut PgConnection, name: &str) -> Result<Option<Job>, sqlx::Error> {

@@ -93,6 +93,8 @@ pub struct Cron {
     pub works_in: String,
     /// Our database, in which the job's command runs.
     pub database: String,
+    /// Whether its scheduler runs; none where this role cannot see it.
+    pub is_running: Option<bool>,
 }
 
 #[derive(sqlx::FromRow)]
@@ -108,16 +110,23 @@ struct Found {
 }
 
 impl Cron {
-    /// Finds pg_cron and connects to the database in which it works.
+    /// Finds pg_cron, whose scheduler runs as far as that can be seen, and connects to the database in which it works.
     pub async fn open(pool: &PgPool) -> Result<Self, Error> {
-        match Self::reach(pool).await? {
-            (cron, Some(false)) => Err(Error::NotRunning { database: cron.works_in }),
-            (cron, _) => Ok(cron),
+        let cron = Self::reach(pool).await?;
+        cron.check_running()?;
+        Ok(cron)
+    }
+
+    /// Fails where its scheduler does not run, so that no job would.
+    pub(crate) fn check_running(&self) -> Result<(), Error> {
+        match self.is_running {
+            Some(false) => Err(Error::NotRunning { database: self.works_in.clone() }),
+            _ => Ok(()),
         }
     }
 
-    /// The same where its scheduler does not run, with whether it does, as far as that can be seen.
-    async fn reach(pool: &PgPool) -> Result<(Self, Option<bool>), Error> {
+    /// Finds pg_cron, whether or not its scheduler runs: for what looks at jobs, and for what takes them away.
+    pub async fn reach(pool: &PgPool) -> Result<Self, Error> {
         let options = pool.session_options().await??;
         let mut connection = PgConnection::connect_with(&options).await?;
         let ours = find(&mut connection).await?;
@@ -134,16 +143,16 @@ impl Cron {
         let works_in = there.database.clone();
         match there {
             Found { is_created: true, may_use: false, role, .. } => Err(Error::NoRight { role, database: works_in }),
-            Found { is_created: true, runs, .. } => Ok((Self { connection, works_in, database }, runs)),
+            Found { is_created: true, runs, .. } => Ok(Self { connection, works_in, database, is_running: runs }),
             Found { works_in: Some(_), .. } => Err(Error::NotCreated { database: works_in }),
             Found { is_available: true, .. } => Err(Error::NotLoaded { database }),
             Found { major, .. } => Err(Error::NotInstalled { major }),
         }
     }
 
-    /// The same, or none where the server has no pg_cron that works.
+    /// The same, or none where the server has no pg_cron.
     pub async fn look(pool: &PgPool) -> Result<Option<Self>, Error> {
-        match Self::open(pool).await {
+        match Self::reach(pool).await {
             Ok(cron) => Ok(Some(cron)),
             Err(Error::NotInstalled { .. } | Error::NotLoaded { .. } | Error::NotCreated { .. }) => Ok(None),
             Err(error) => Err(error),
@@ -153,11 +162,9 @@ impl Cron {
     /// Removes our job, whether or not the scheduler runs, and returns its name; none where pg_cron is not there, or not for us: then we
     /// have no job.
     pub async fn remove_job(pool: &PgPool) -> Result<Option<String>, Error> {
-        match Self::reach(pool).await {
-            Ok((mut cron, _)) => Ok(cron.uninstall().await?.then(|| cron.job_name())),
-            Err(Error::NotInstalled { .. } | Error::NotLoaded { .. } | Error::NotCreated { .. } | Error::NoRight { .. }) => {
-                Ok(None)
-            }
+        match Self::look(pool).await {
+            Ok(Some(mut cron)) => Ok(cron.uninstall().await?.then(|| cron.job_name())),
+            Ok(None) | Err(Error::NoRight { .. }) => Ok(None),
             Err(error) => Err(error),
         }
     }

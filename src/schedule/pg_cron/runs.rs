@@ -11,6 +11,8 @@ const RUNS_MAX: i64 = 10;
 pub struct Report {
     /// The database in which pg_cron works.
     pub works_in: String,
+    /// Whether its scheduler runs; none where this role cannot see it.
+    pub is_running: Option<bool>,
     /// The job; none: it is not installed.
     pub job: Option<Job>,
     /// Its last runs, the newest first.
@@ -37,13 +39,16 @@ pub struct Run {
 impl Report {
     /// Why the job cannot be relied on; empty when it can.
     pub fn faults(&self) -> Vec<String> {
+        let stands_still =
+            (self.is_running == Some(false)).then(|| Error::NotRunning { database: self.works_in.clone() }.to_string());
         let Some(job) = &self.job else {
-            return vec!["no job is installed; `tallybook schedule pg-cron install` does that".to_owned()];
+            let missing = "no job is installed; `tallybook schedule pg-cron install` does that".to_owned();
+            return stands_still.into_iter().chain([missing]).collect();
         };
         let inactive = (!job.active).then(|| "the job is disabled; `tallybook schedule pg-cron install` enables it".to_owned());
         let failed = self.runs.iter().find(|run| run.is_over()).filter(|run| run.status == "failed");
         let failed = failed.map(|run| format!("the last run failed: {}", run.reason().unwrap_or("no reason is given")));
-        inactive.into_iter().chain(failed).collect()
+        stands_still.into_iter().chain(inactive).chain(failed).collect()
     }
 }
 
@@ -89,5 +94,5 @@ pub async fn report(cron: &mut Cron) -> Result<Report, Error> {
             message: message.map(|text| text.trim().to_owned()).filter(|text| !text.is_empty()),
         })
         .collect();
-    Ok(Report { works_in: cron.works_in.clone(), job, runs, runs_in_a_day, failures_in_a_day })
+    Ok(Report { works_in: cron.works_in.clone(), is_running: cron.is_running, job, runs, runs_in_a_day, failures_in_a_day })
 }

@@ -85,6 +85,10 @@ impl Http {
             "HTTP requests refused because their token asked for too much in a second",
             http.rate_limited.clone(),
         );
+        // A rate needs a value to begin with.
+        for limit in [RateLimit::Requests, RateLimit::Reports] {
+            drop(http.rate_limited.get_or_create(&RateLimited { limit: limit.name() }));
+        }
         http
     }
 

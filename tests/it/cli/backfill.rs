@@ -91,7 +91,7 @@ async fn it_keeps_to_a_rate_and_pauses() {
         assert!(began.elapsed() >= Duration::from_millis(least), "{throttle}: {:?}", began.elapsed());
     }
     let database = history().await;
-    assert!(transcript_on(&database, "backfill --pause soon").contains("a time, such as 200ms or 5s"));
+    assert!(transcript_on(&database, "backfill --pause soon").contains("a time, such as 200ms, 20s or 1h30m"));
 }
 
 #[tokio::test]

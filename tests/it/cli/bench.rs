@@ -22,6 +22,7 @@ async fn left() -> Vec<String> {
 async fn the_suite_works_finds_nothing_wrong_and_leaves_nothing() {
     let database = testing::empty_database().await;
     it_ends_when_it_is_told_to(&database).await;
+    what_it_has_measured_is_told_though_a_database_cannot_be_dropped(&database).await;
     let directory = tempfile::tempdir().unwrap();
     let mut command = on(&database, &format!("bench --quick --output {}", directory.path().display()));
     let told = tokio::task::spawn_blocking(move || transcript(&mut command)).await.unwrap();
@@ -54,6 +55,25 @@ async fn it_ends_when_it_is_told_to(database: &testing::TestDatabase) {
     let rest: Vec<String> = steps.collect();
     assert_eq!(child.wait().unwrap().code(), Some(130), "{rest:?}");
     assert_eq!(left().await, [""; 0]);
+}
+
+async fn what_it_has_measured_is_told_though_a_database_cannot_be_dropped(database: &testing::TestDatabase) {
+    let mut server = database.connect().await;
+    let directory = tempfile::tempdir().unwrap();
+    let command = format!("bench --quick --only space --output {}", directory.path().display());
+    let mut child = on(database, &command).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut steps = BufReader::new(child.stderr.take().unwrap()).lines().map(Result::unwrap);
+    assert!(steps.any(|step| step.contains("space, 1 of 1")));
+    server.execute("create database tallybook_bench_template is_template true").await.unwrap();
+    let rest: Vec<String> = steps.collect();
+    let told = child.wait_with_output().unwrap();
+    server.execute("alter database tallybook_bench_template is_template false").await.unwrap();
+    server.execute("drop database tallybook_bench_template").await.unwrap();
+    assert_eq!(told.status.code(), Some(2), "{rest:?}");
+    assert!(rest.last().unwrap().contains("cannot drop a template database"), "{rest:?}");
+    let told = String::from_utf8(told.stdout).unwrap();
+    assert!(told.starts_with("Written: ") && told.ends_with("Nothing that must be exact differs.\n"), "{told}");
+    assert!(directory.path().join("BENCHMARKS.md").exists());
 }
 
 #[tokio::test]

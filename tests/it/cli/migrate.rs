@@ -1,5 +1,5 @@
 //! `tallybook migrate`, and what the other commands say without it.
-use super::{on, transcript_on};
+use super::{on, transcript, transcript_on};
 use sqlx::Executor;
 use tallybook::testing;
 
@@ -70,4 +70,16 @@ async fn a_migration_with_another_text_is_named() {
     --- exit 2
     ");
     assert!(transcript_on(&database, "migrate status").contains("applied in another form"));
+}
+
+#[tokio::test]
+async fn why_it_failed_is_told_though_what_it_says_cannot_be_written() {
+    let database = testing::empty_database().await;
+    let reason = |told: &str| told.lines().find(|line| line.starts_with("tallybook: ")).unwrap().to_owned();
+    let refused = transcript_on(&database, "migrate up --adopt");
+    assert!(!refused.starts_with("--- standard error") && refused.ends_with("--- exit 2\n"), "{refused}");
+    let full = std::fs::File::options().write(true).open("/dev/full").unwrap();
+    let told = transcript(on(&database, "migrate up --adopt").stdout(full));
+    assert!(told.contains("the output cannot be written") && told.ends_with("--- exit 2\n"), "{told}");
+    assert_eq!(reason(&told), reason(&refused).replace("DATABASE", database.options().get_database().unwrap()));
 }

@@ -6,6 +6,7 @@ mod config;
 mod demo;
 mod help;
 mod hostile;
+mod import;
 mod logs;
 mod memory;
 mod migrate;

@@ -32,7 +32,7 @@ fn model_key(reported: &str) -> String {
     if reported.len() <= 256 {
         return reported.to_owned();
     }
-    let digest = Sha256::digest(reported).iter().fold(String::new(), |hex, byte| format!("{hex}{byte:02x}"));
+    let digest = hex::encode(Sha256::digest(reported));
     format!("{}~{digest}", &reported[..40])
 }
 

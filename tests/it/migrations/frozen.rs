@@ -17,7 +17,7 @@ fn broken(directory: &Path, list: &str) -> Vec<String> {
 }
 
 fn checksum(text: &[u8]) -> String {
-    Sha256::digest(text).iter().fold(String::new(), |hex, byte| hex + &format!("{byte:02x}"))
+    hex::encode(Sha256::digest(text))
 }
 
 #[test]

@@ -161,4 +161,63 @@ async fn m09_a_job_that_is_gone_or_may_not_be_changed_stops_the_way_back() {
     let gone = told(&cluster, "back");
     assert!(gone.contains("the old job 1 is gone from cron.job") && gone.ends_with("--- exit 2\n"), "{gone}");
     assert_eq!(jobs(&cluster, DATABASE).await, switched[1..], "ours goes on");
+
+    // Scheduled anew, it has another number; one that is disabled does not do.
+    let anew = format!("select cron.schedule('rollup', '@reboot', '{JOB}')");
+    connect(&cluster, DATABASE).await.execute(AssertSqlSafe(anew)).await.unwrap();
+    connect(&cluster, DATABASE).await.execute("select cron.alter_job(4, active := false)").await.unwrap();
+    assert!(told(&cluster, "back").contains("the old job 1 is gone from cron.job"));
+    connect(&cluster, DATABASE).await.execute("select cron.alter_job(4, active := true)").await.unwrap();
+    insta::assert_snapshot!(told(&cluster, "back"), @r#"
+    enabled job 4: select public.rollup_task_usage_daily() at "@reboot"
+    The usual design is in charge again.
+    --- exit 0
+    "#);
+    let left = jobs(&cluster, DATABASE).await;
+    assert!(left.len() == 2 && left.iter().all(|job| !job.contains("tallybook.rollup_task_usage_daily()")), "{left:?}");
+
+    // A switch that was cut off goes on although the job that it was about to disable is gone.
+    cluster.pool().execute("update tallybook.moving_state set begun_at = now(), has_own_job = true, disabled_jobs =
+        '[{\"job_id\": 99, \"name\": null, \"schedule\": \"@reboot\", \"command\": \"select public.rollup_task_usage_daily()\", \"active\": true}]'")
+        .await
+        .unwrap();
+    assert!(told(&cluster, "switch").ends_with("--- exit 0\n"));
+    assert!(jobs(&cluster, DATABASE).await.iter().any(|job| job.starts_with("4 rollup") && job.ends_with(" f")));
+}
+
+#[tokio::test]
+async fn m09_what_only_looks_does_so_where_pg_cron_is_not_for_us_or_does_not_run() {
+    let cluster =
+        Cluster::start("max_worker_processes = 0\nshared_preload_libraries = 'pg_cron'\ncron.database_name = 'tallybook'\n");
+    let pool = usual(&cluster, DATABASE).await;
+    let report = told(&cluster, "report");
+    assert!(
+        report.contains("  job 1 of pg_cron, at ")
+            && report.contains("  unusual: pg_cron's extension is there and its scheduler does not run"),
+        "{report}"
+    );
+    assert!(report.ends_with("--- exit 1\n"), "{report}");
+    let listed = told(&cluster, "drop-old");
+    assert!(
+        listed.contains("would drop job 1 of pg_cron")
+            && listed.contains("unusual: pg_cron's extension is there")
+            && listed.ends_with("--- exit 0\n"),
+        "{listed}"
+    );
+    // Ours would not run.
+    let refused = told(&cluster, "switch");
+    assert!(refused.contains("its scheduler does not run") && refused.ends_with("--- exit 2\n"), "{refused}");
+
+    cluster.as_superuser(DATABASE, "revoke usage on schema cron from tallybook").await;
+    let report = told(&cluster, "report");
+    assert!(
+        report.contains("  unusual: jobs of pg_cron cannot be seen: the role tallybook may not use pg_cron")
+            && report.ends_with("--- exit 1\n"),
+        "{report}"
+    );
+    let listed = told(&cluster, "drop-old");
+    assert!(listed.contains("unusual: jobs of pg_cron cannot be seen") && listed.ends_with("--- exit 0\n"), "{listed}");
+    let objects: bool =
+        sqlx::query_scalar("select to_regclass('public.task_usage_daily') is not null").fetch_one(&pool).await.unwrap();
+    assert!(objects, "nothing was changed");
 }

@@ -61,6 +61,24 @@ async fn m09_an_extension_whose_scheduler_does_not_run_is_no_scheduler() {
         refused.contains("its scheduler does not run, so that no job would") && refused.ends_with("--- exit 2\n"),
         "{refused}"
     );
+    // One that was scheduled when it ran is shown with its last run, is a fault, and goes.
+    let name = "select cron.schedule('tallybook tallybook', '* * * * *', 'select tallybook.rollup_task_usage_daily()')";
+    cluster.pool().execute(name).await.unwrap();
+    let ran = "insert into cron.job_run_details (jobid, runid, database, username, command, status, return_message, start_time, end_time)
+        values (1, 1, 'tallybook', 'tallybook', 'select tallybook.rollup_task_usage_daily()', 'succeeded', '1 row', '2026-01-02', '2026-01-02')";
+    cluster.as_superuser(DATABASE, ran).await;
+    insta::assert_snapshot!(told(&cluster, &["schedule", "pg-cron", "status"]), @r#"
+    Job 1 "tallybook tallybook" in tallybook: "* * * * *" as tallybook
+    started               status     message
+    2026-01-02T00:00:00Z  succeeded  1 row
+
+    0 runs in the last day, 0 failures.
+    FAULT: pg_cron's extension is there and its scheduler does not run, so that no job would; set shared_preload_libraries = 'pg_cron' and cron.database_name = 'tallybook', restart PostgreSQL, and look into its log
+    --- exit 1
+    "#);
+    assert_eq!((&status(&cluster)["is_running"], &status(&cluster)["well"]), (&json!(false), &json!(false)));
+    assert!(told(&cluster, &["schedule", "pg-cron", "uninstall"]).starts_with("The job is removed"));
+    assert_eq!(status(&cluster)["job"], Value::Null);
 }
 
 #[tokio::test]

@@ -58,11 +58,12 @@ pub(super) async fn measure(bench: &Bench<'_>) -> Result<Section, Error> {
     }
     let memory = runs.memory(numbers.last().copied().unwrap_or(1)).await?;
     let missing = runs.missing;
-    let alone = alone(bench, &database).await?;
+    let sessions = Limits::default().groups_at_once_max;
+    let alone = alone(bench, &database, sessions).await?;
     table.row(
         "the database alone",
         [
-            Figure::Text("2 connections".to_owned()),
+            Figure::Text(format!("{sessions} connections")),
             Figure::Text(format!("{ROWS} rows a statement")),
             Figure::Value { unit: Unit::PerSecond, value: alone },
         ],
@@ -162,16 +163,16 @@ impl Runs<'_, '_> {
     }
 }
 
-/// Rows a second that the database takes by itself.
-async fn alone(bench: &Bench<'_>, database: &Database) -> Result<f64, Error> {
+/// Rows a second that the database takes by itself, in so many sessions.
+async fn alone(bench: &Bench<'_>, database: &Database, sessions: usize) -> Result<f64, Error> {
     bench.step("  the database alone");
     let lasting = bench.plan.scale.reporting;
     let tasks = clients::tasks(database, ROWS).await?;
     let began = Instant::now();
-    let mut sessions = JoinSet::new();
-    for session in 0..Limits::default().groups_at_once_max {
+    let mut storing = JoinSet::new();
+    for session in 0..sessions {
         let (mut conn, tasks) = (database.connect().await?, tasks.clone());
-        sessions.spawn(async move {
+        storing.spawn(async move {
             let (mut rows, mut number) = (0_u64, 0_u64);
             while began.elapsed() < lasting {
                 let keys: Vec<String> = (0..ROWS).map(|row| format!("alone {session} {number} {row}")).collect();
@@ -190,7 +191,7 @@ async fn alone(bench: &Bench<'_>, database: &Database) -> Result<f64, Error> {
         });
     }
     let mut rows = 0;
-    while let Some(session) = sessions.join_next().await {
+    while let Some(session) = storing.join_next().await {
         rows += session??;
     }
     Ok(float(rows) / began.elapsed().as_secs_f64())

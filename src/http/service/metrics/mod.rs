@@ -1,7 +1,8 @@
 //! `GET /metrics`: what this process counts, and, read at that moment, how the database stands.
 //!
-//! A scrape is bounded: [`probe_timeout`](crate::http::limits::Limits::probe_timeout) for all of it, half of that for each of its few short transactions, and one at a time
-//! reads the database, however many scrape. What cannot be read is left out, and a gauge says so: nothing stale is shown.
+//! A scrape is bounded: [`probe_timeout`](crate::http::limits::Limits::probe_timeout) for all of it, half of that for each of its few
+//! short transactions, and one at a time reads the database, however many scrape. What cannot be read is left out, and a gauge says so:
+//! nothing stale is shown.
 use crate::http::App;
 use crate::http::error::Problem;
 use axum::extract::State;
