@@ -3,6 +3,7 @@
 
 mod adoption;
 mod cli;
+mod commands;
 mod concurrency;
 mod crashes;
 mod defects;
