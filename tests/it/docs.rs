@@ -3,6 +3,7 @@ use sqlx::Executor;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use tallybook::db::migrate;
+use tallybook::rollup::verify;
 use tallybook::testing;
 
 const DATA_MODEL: &str = include_str!("../../docs/DATA-MODEL.md");
@@ -177,6 +178,38 @@ async fn the_rows_that_rollups_will_have_are_counted_as_documented() {
     .await
     .unwrap();
     assert_eq!(estimated, rows);
+}
+
+#[tokio::test]
+async fn sealing_is_undone_as_documented() {
+    let database = testing::database().await;
+    for sql in [include_str!("../../src/testing/one_task.sql"), include_str!("../../src/testing/five_days.sql")] {
+        database.pool.execute(sql).await.unwrap();
+    }
+    let sums = "select string_agg(d::text, ' ' order by d::text) from tallybook.task_usage_daily_now d";
+    let before: String = sqlx::query_scalar(sums).fetch_one(&database.pool).await.unwrap();
+    database
+        .pool
+        .execute(
+            "create table public.saved as select * from public.task_usage where created_at < '2026-02-03';
+             select tallybook.seal('-infinity', '2026-02-03', null, 1000)",
+        )
+        .await
+        .unwrap();
+    let section = include_str!("../../docs/RETENTION.md").split("\n## Undoing it\n").nth(1).unwrap();
+    let sql = section.split("```sql\n").nth(1).unwrap().split("```").next().unwrap();
+    let sealed = "select (select count(*) from tallybook.sealed_usage) + (select count(*) from tallybook.sealed_identity)";
+    for is_sealed in [true, false] {
+        let left: i64 = sqlx::query_scalar(sealed).fetch_one(&database.pool).await.unwrap();
+        assert_eq!(left > 0, is_sealed);
+        assert_eq!(sqlx::query_scalar::<_, String>(sums).fetch_one(&database.pool).await.unwrap(), before);
+        assert!(verify::verify(&database.pool).await.unwrap().exact());
+        if is_sealed {
+            database.pool.execute(sqlx::raw_sql(sqlx::AssertSqlSafe(sql))).await.unwrap();
+        }
+    }
+    let rows: i64 = sqlx::query_scalar("select count(*) from public.task_usage").fetch_one(&database.pool).await.unwrap();
+    assert_eq!(rows, 16);
 }
 
 /// The documents that people read, by their paths.

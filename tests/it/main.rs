@@ -18,6 +18,7 @@ mod outage;
 mod pooler;
 mod property;
 mod races;
+mod readme;
 mod results;
 mod rights;
 mod schedule;

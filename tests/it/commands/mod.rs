@@ -1,6 +1,6 @@
 //! docs/COMMANDS.md: what each command says of itself, and what it says when it is run. Both are asked of the real binary whenever the
 //! tests run, so the page can be neither wrong nor incomplete.
-mod redact;
+pub(crate) mod redact;
 mod story;
 mod transcripts;
 

@@ -56,26 +56,30 @@ impl Redactions {
 
     /// The line with every day as far from [`DAY`] as it is from today.
     fn moved(&self, line: &str) -> String {
-        let mut moved = String::new();
-        let mut rest = line;
-        while !rest.is_empty() {
-            let day = rest.get(..10).filter(|word| word.as_bytes()[4] == b'-').and_then(|word| word.parse::<Date>().ok());
-            let Some(day) = day else {
-                let next = rest.chars().next().map_or(0, char::len_utf8);
-                moved.push_str(&rest[..next]);
-                rest = &rest[next..];
-                continue;
-            };
-            moved.push_str(&(DAY + (day - self.today)).to_string());
-            rest = &rest[10..];
-            if let Some((time, after)) = rest.split_once('Z').filter(|(time, _)| time.starts_with('T')) {
-                assert!(time.len() < 20, "{line}");
-                moved.push_str(TIME);
-                rest = after;
-            }
-        }
-        moved
+        with_days(line, |day| DAY + (day - self.today))
     }
+}
+
+/// The text with another day in the place of each, and the same time of all days.
+pub(crate) fn with_days(text: &str, other: impl Fn(Date) -> Date) -> String {
+    let mut shown = String::new();
+    let mut rest = text;
+    while let Some(first) = rest.chars().next() {
+        let day = rest.get(..10).filter(|word| word.as_bytes()[4] == b'-').and_then(|word| word.parse().ok());
+        let Some(day) = day else {
+            shown.push(first);
+            rest = &rest[first.len_utf8()..];
+            continue;
+        };
+        shown.push_str(&other(day).to_string());
+        rest = &rest[10..];
+        let is_time = |time: &str| time.starts_with('T') && !time.contains(char::is_whitespace);
+        if let Some((_, after)) = rest.split_once('Z').filter(|(time, _)| is_time(time)) {
+            shown.push_str(TIME);
+            rest = after;
+        }
+    }
+    shown
 }
 
 fn measured(mut line: String) -> String {
