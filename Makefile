@@ -20,7 +20,7 @@ run: needs ## Start the service with a simulated fleet that reports to it (TALLY
 # Tests mostly wait for their databases.
 test: export RUST_TEST_THREADS ?= $(shell echo $$((3 * $$(nproc))))
 test: ## Run all tests on a PostgreSQL of their own
-	@scripts/install-needs pgbouncer pg-cron
+	@scripts/install-needs pgbouncer pg-cron curl
 	@scripts/test-cluster $(CARGO) test --locked --no-fail-fast
 
 test-postgres: ## Run all tests on another PostgreSQL (VERSION=16, 17 or 18), which a package registry has

@@ -1,6 +1,9 @@
-//! What the documents say of names is true: columns, functions, endpoints, error codes and options.
+//! What the documents say of names is true: columns, functions, endpoints, error codes and options, and where links lead.
+use sqlx::Executor;
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use tallybook::db::migrate;
+use tallybook::rollup::verify;
 use tallybook::testing;
 
 const DATA_MODEL: &str = include_str!("../../docs/DATA-MODEL.md");
@@ -145,6 +148,114 @@ fn every_alert_is_documented_with_its_query_and_tested() {
     }
     assert!(alerts.len() > 15);
     assert_eq!(documented, alerts);
+}
+
+#[tokio::test]
+async fn what_goes_with_each_migration_is_documented() {
+    let database = testing::empty_database().await;
+    let migrations = migrate::status(&database.pool).await.unwrap();
+    let names: BTreeSet<String> = migrations.iter().map(|m| format!("{:04} {}", m.version, m.description)).collect();
+    let section = OPERATIONS.split("\n## Upgrading and going back\n").nth(1).unwrap().split("\n## ").next().unwrap();
+    let of_migrations = rows(section).filter(|cells| cells[0].starts_with('0'));
+    let documented: BTreeSet<String> = of_migrations.flat_map(|cells| cells[0].split(", ").map(str::to_owned)).collect();
+    assert_eq!(documented, names);
+}
+
+#[tokio::test]
+async fn the_rows_that_rollups_will_have_are_counted_as_documented() {
+    let database = testing::database().await;
+    database.pool.execute(include_str!("cli/usage.sql")).await.unwrap();
+    database.pool.execute("update public.task_usage set created_at = now() - interval '1 day'").await.unwrap();
+    database.pool.execute("select tallybook.rollup_task_usage_daily()").await.unwrap();
+    let section = OPERATIONS.split("\n## Capacity\n").nth(1).unwrap();
+    let query = section.split("```sql\n").nth(1).unwrap().split(";\n```").next().unwrap();
+    let estimated: (i64, i64, i64) = sqlx::query_as(sqlx::AssertSqlSafe(query)).fetch_one(&database.pool).await.unwrap();
+    let rows: (i64, i64, i64) = sqlx::query_as(
+        "select (select count(*) from public.task_usage), (select count(*) from tallybook.task_usage_quarter_hour),
+           (select count(*) from tallybook.task_usage_daily)",
+    )
+    .fetch_one(&database.pool)
+    .await
+    .unwrap();
+    assert_eq!(estimated, rows);
+}
+
+#[tokio::test]
+async fn sealing_is_undone_as_documented() {
+    let database = testing::database().await;
+    for sql in [include_str!("../../src/testing/one_task.sql"), include_str!("../../src/testing/five_days.sql")] {
+        database.pool.execute(sql).await.unwrap();
+    }
+    let sums = "select string_agg(d::text, ' ' order by d::text) from tallybook.task_usage_daily_now d";
+    let before: String = sqlx::query_scalar(sums).fetch_one(&database.pool).await.unwrap();
+    database
+        .pool
+        .execute(
+            "create table public.saved as select * from public.task_usage where created_at < '2026-02-03';
+             select tallybook.seal('-infinity', '2026-02-03', null, 1000)",
+        )
+        .await
+        .unwrap();
+    let section = include_str!("../../docs/RETENTION.md").split("\n## Undoing it\n").nth(1).unwrap();
+    let sql = section.split("```sql\n").nth(1).unwrap().split("```").next().unwrap();
+    let sealed = "select (select count(*) from tallybook.sealed_usage) + (select count(*) from tallybook.sealed_identity)";
+    for is_sealed in [true, false] {
+        let left: i64 = sqlx::query_scalar(sealed).fetch_one(&database.pool).await.unwrap();
+        assert_eq!(left > 0, is_sealed);
+        assert_eq!(sqlx::query_scalar::<_, String>(sums).fetch_one(&database.pool).await.unwrap(), before);
+        assert!(verify::verify(&database.pool).await.unwrap().exact());
+        if is_sealed {
+            database.pool.execute(sqlx::raw_sql(sqlx::AssertSqlSafe(sql))).await.unwrap();
+        }
+    }
+    let rows: i64 = sqlx::query_scalar("select count(*) from public.task_usage").fetch_one(&database.pool).await.unwrap();
+    assert_eq!(rows, 16);
+}
+
+/// The documents that people read, by their paths.
+fn documents() -> BTreeMap<PathBuf, String> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let folders = [root.to_owned(), root.join("docs"), root.join("docs/decisions")];
+    let files = folders.iter().flat_map(|folder| std::fs::read_dir(folder).unwrap()).map(|entry| entry.unwrap().path());
+    let documents = files.filter(|path| path.extension().is_some_and(|extension| extension == "md"));
+    documents.map(|path| (path.clone(), std::fs::read_to_string(path).unwrap())).collect()
+}
+
+/// The text outside of blocks of code.
+fn prose(text: &str) -> impl Iterator<Item = &str> {
+    let mut is_code = false;
+    text.lines().filter(move |line| {
+        let is_fence = line.trim_start().starts_with("```");
+        is_code ^= is_fence;
+        !is_code && !is_fence
+    })
+}
+
+/// The names by which the headings of a document are linked to, as GitHub makes them.
+fn anchors(text: &str) -> BTreeSet<String> {
+    let headings =
+        prose(text).filter(|line| line.starts_with('#')).map(|line| line.trim_start_matches('#').trim().to_lowercase());
+    let kept = |c: &char| c.is_alphanumeric() || matches!(c, ' ' | '-' | '_');
+    headings.map(|heading| heading.chars().filter(kept).map(|c| if c == ' ' { '-' } else { c }).collect()).collect()
+}
+
+#[test]
+fn every_link_leads_somewhere() {
+    let documents = documents();
+    let mut links = 0;
+    for (path, text) in &documents {
+        let targets = prose(text).flat_map(|line| line.split("](").skip(1).map(|rest| rest.split(')').next().unwrap()));
+        for target in targets.filter(|target| !target.starts_with("http")) {
+            links += 1;
+            let (file, anchor) = target.split_once('#').map_or((target, None), |(file, anchor)| (file, Some(anchor)));
+            let file = if file.is_empty() { path.clone() } else { path.parent().unwrap().join(file) };
+            let file = file.canonicalize().unwrap_or_else(|_| panic!("{}: there is no {target}", path.display()));
+            let Some(anchor) = anchor else { continue };
+            let linked = documents.get(&file).unwrap_or_else(|| panic!("{}: {target} is no document", path.display()));
+            assert!(anchors(linked).contains(anchor), "{}: {target} has no such heading", path.display());
+        }
+    }
+    assert!(links > 100, "{links}");
 }
 
 #[test]

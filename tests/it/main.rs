@@ -3,6 +3,7 @@
 
 mod adoption;
 mod cli;
+mod commands;
 mod concurrency;
 mod crashes;
 mod defects;
@@ -17,6 +18,7 @@ mod outage;
 mod pooler;
 mod property;
 mod races;
+mod readme;
 mod results;
 mod rights;
 mod schedule;

@@ -1,7 +1,9 @@
-//! Least rights: the service runs as a role that has what `tallybook rights` prints, and that role can do nothing else.
+//! Least rights: who installs needs CREATE on the database and on schema public; the service runs as a role that has what
+//! `tallybook rights` prints, and that role can do nothing else.
+use crate::cli::{on, transcript};
 use serde_json::{Value, json};
 use sqlx::postgres::PgConnectOptions;
-use sqlx::{AssertSqlSafe, Executor};
+use sqlx::{AssertSqlSafe, ConnectOptions, Executor};
 use std::time::{Duration, Instant};
 use tallybook::access::{self, New, Scope};
 use tallybook::audit::Actor;
@@ -45,6 +47,11 @@ impl Role {
         for right in rights::of_service(&self.owner, &self.name).await.unwrap() {
             self.as_owner(&right.statement).await;
         }
+    }
+
+    /// What the command line says to it.
+    fn told(&self, db: &TestDatabase, arguments: &str) -> String {
+        transcript(on(db, arguments).env("DATABASE_URL", self.options.to_url_lossy().as_str()))
     }
 
     fn place(&self) -> Place {
@@ -94,6 +101,55 @@ async fn wait_until_ready(base: &str, token: &str) {
         assert!(is_slow && began.elapsed() < PATIENCE, "{told}");
         tokio::time::sleep(POLL).await;
     }
+}
+
+#[tokio::test]
+async fn who_installs_needs_create_on_the_database_and_on_schema_public_and_no_more() {
+    let db = testing::empty_database().await;
+    let installer = Role::create(&db).await;
+    let name = db.options().get_database().unwrap().to_owned();
+    for place in [format!("database {name}"), "schema public".to_owned()] {
+        let refused = installer.told(&db, "migrate up");
+        let reason = format!("lets this role do too little: permission denied for {place}");
+        assert!(refused.contains(&reason) && refused.ends_with("--- exit 2\n"), "{refused}");
+        installer.as_owner(&format!("grant create on {place} to {}", installer.name)).await;
+    }
+    let done = |arguments: &str| {
+        let told = installer.told(&db, arguments);
+        assert!(told.ends_with("--- exit 0\n"), "{arguments}: {told}");
+        told
+    };
+    assert!(done("migrate up").starts_with("applied 0001 source tables\n"));
+
+    // All that the documents leave to this role.
+    let pool = pool::lazy(installer.options.clone(), None, 2);
+    pool.execute(include_str!("../../src/testing/one_task.sql")).await.unwrap();
+    assert_eq!(done("fold"), "Folded: 2 rollup rows touched.\n--- exit 0\n");
+    pool.execute("update tallybook.task_usage_daily set input_tokens = 11").await.unwrap();
+    assert!(done("repair").ends_with("Exact now.\n--- exit 0\n"));
+    pool.execute("select tallybook.create_rollup('hourly', '1 hour', array['agent_id', 'model'])").await.unwrap();
+    assert!(done("backfill").starts_with("All history is covered: 1 raw row"));
+    pool.execute("select tallybook.capture_usage_by('row')").await.unwrap();
+    assert!(done("retain --raw 1d --quarter-hours 2d").starts_with("Sealed 1 raw row of 1 day"));
+    done("token create --name ci --scope read --all-workspaces");
+    assert!(done("audit --since 1h").contains("token.create"));
+    done("status");
+    assert!(done("verify").ends_with("Exact.\n--- exit 0\n"));
+    let report = doctor::examine(&pool).await.unwrap();
+    assert!(report.healthy() && report.unchecked.is_empty(), "{report:?}");
+    assert!(!report.findings.iter().any(|finding| finding.code == "right_missing"), "{report:?}");
+
+    // What it grants is enough for the service.
+    let service = Role::create(&db).await;
+    let statements = done(&format!("rights --role {}", service.name));
+    pool.execute(sqlx::raw_sql(AssertSqlSafe(statements.split("--- exit").next().unwrap().to_owned()))).await.unwrap();
+    done(&format!("rights --role {} --check", service.name));
+    Database::open(&service.place(), Schema::Current).await.unwrap().close().await.unwrap();
+
+    assert!(done("migrate down --to 0 --delete-usage").ends_with("reverted 0001 source tables\n--- exit 0\n"));
+    pool.close().await;
+    service.drop().await;
+    installer.drop().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

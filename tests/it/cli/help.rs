@@ -1,31 +1,48 @@
 //! What `--help` says; a change of it is a change of the product, and is looked at.
 use super::{tallybook, transcript};
 
+/// What `--help` says of a command.
+pub(crate) struct Page {
+    /// Its words, such as `token create`; none for all of them together.
+    pub(crate) command: String,
+    pub(crate) text: String,
+}
+
+impl Page {
+    /// The text, without the options that all commands share: those are shown once.
+    pub(crate) fn own(&self) -> String {
+        match self.text.split_once("\nConfiguration:") {
+            Some((own, rest)) if !self.command.is_empty() => {
+                let after = rest.split_once("[default: text]\n").map_or("", |(_, after)| after);
+                format!("{own}(shared options)\n{after}")
+            }
+            _ => self.text.clone(),
+        }
+    }
+
+    /// Whether there is nothing to be run but its subcommands.
+    pub(crate) fn is_of_subcommands(&self) -> bool {
+        self.text.lines().any(|line| line.starts_with("Usage: ") && line.ends_with(" <COMMAND>"))
+    }
+}
+
 /// The page of help of `command`, and those of its subcommands, however deep.
-fn pages(command: &str) -> Vec<(String, String)> {
-    let page = transcript(&mut tallybook(&format!("{command} --help")));
-    let listed = page.split_once("\nCommands:\n").map_or("", |(_, after)| after.split("\n\n").next().unwrap());
+pub(crate) fn pages(command: &str) -> Vec<Page> {
+    let text = transcript(&mut tallybook(&format!("{command} --help")));
+    let listed = text.split_once("\nCommands:\n").map_or("", |(_, after)| after.split("\n\n").next().unwrap());
     let names = listed.lines().filter_map(|line| line.split_whitespace().next()).filter(|name| *name != "help");
     let below: Vec<_> = names.flat_map(|name| pages(format!("{command} {name}").trim())).collect();
-    [vec![(command.to_owned(), page)], below].concat()
+    std::iter::once(Page { command: command.to_owned(), text }).chain(below).collect()
 }
 
 #[test]
 fn every_page_of_help_reads_as_it_was_meant() {
     let pages = pages("");
     assert!(pages.len() > 18);
-    for (command, page) in pages {
-        // The options that all commands share are shown once.
-        let own = match page.split_once("\nConfiguration:") {
-            Some((own, rest)) if !command.is_empty() => {
-                let after = rest.split_once("[default: text]\n").map_or("", |(_, after)| after);
-                format!("{own}(shared options)\n{after}")
-            }
-            _ => page,
-        };
-        let name = format!("help_{}", command.replace(' ', "_"));
+    for page in pages {
+        let name = format!("help_{}", page.command.replace(' ', "_"));
         insta::with_settings!({ omit_expression => true, prepend_module_to_snapshot => false }, {
-            insta::assert_snapshot!(name, own);
+            insta::assert_snapshot!(name, page.own());
         });
     }
 }

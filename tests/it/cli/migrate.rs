@@ -1,5 +1,7 @@
 //! `tallybook migrate`, and what the other commands say without it.
+use super::serve::Serving;
 use super::{on, transcript, transcript_on};
+use nix::sys::signal::Signal;
 use sqlx::Executor;
 use tallybook::testing;
 
@@ -82,4 +84,39 @@ async fn why_it_failed_is_told_though_what_it_says_cannot_be_written() {
     let told = transcript(on(&database, "migrate up --adopt").stdout(full));
     assert!(told.contains("the output cannot be written") && told.ends_with("--- exit 2\n"), "{told}");
     assert_eq!(reason(&told), reason(&refused).replace("DATABASE", database.options().get_database().unwrap()));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_older_release_serves_beside_the_migrations_of_a_newer_one_and_leaves_them_alone() {
+    let database = testing::database().await;
+    database.pool.execute(include_str!("../../../src/testing/one_task.sql")).await.unwrap();
+    database
+        .pool
+        .execute("insert into tallybook.migration (version, description, success, checksum, execution_time) values (9999, 'of tomorrow', true, '', 0)")
+        .await
+        .unwrap();
+    let listed = transcript_on(&database, "migrate status");
+    assert!(listed.contains("9999    of tomorrow         applied by a newer Tallybook\n--- exit 1\n"), "{listed}");
+    let serving = Serving::start(&mut on(&database, "serve --listen 127.0.0.1:0"));
+    serving.wait_for("/readyz", 200);
+    serving.wait_for_metric("tallybook_service_pending_rows{kind=\"usage\"} 0");
+    let (status, log) = serving.stop(Signal::SIGTERM);
+    assert!(status.success() && log.contains("the database was migrated by a newer Tallybook"), "{log}");
+    let verified = transcript_on(&database, "verify");
+    assert!(verified.contains("Exact.\n") && verified.ends_with("--- exit 0\n"), "{verified}");
+    let examined = transcript_on(&database, "doctor");
+    assert!(
+        examined.contains("UNCHECKED  schema: a newer Tallybook migrated the database") && examined.ends_with("--- exit 2\n"),
+        "{examined}"
+    );
+    // It does not know the way down.
+    for down in ["migrate down", "migrate down --to 12"] {
+        let refused = transcript_on(&database, down);
+        assert!(refused.contains("9999") && refused.ends_with("--- exit 2\n"), "{refused}");
+    }
+    let kept: bool = sqlx::query_scalar("select exists (select from tallybook.migration where version = 9999)")
+        .fetch_one(&database.pool)
+        .await
+        .unwrap();
+    assert!(kept);
 }

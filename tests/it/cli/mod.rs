@@ -4,7 +4,7 @@ mod backfill;
 mod bench;
 mod config;
 mod demo;
-mod help;
+pub(crate) mod help;
 mod hostile;
 mod import;
 mod logs;

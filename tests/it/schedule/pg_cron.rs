@@ -9,6 +9,13 @@ fn told(cluster: &Cluster, arguments: &[&str]) -> String {
     transcript(&mut cluster.on(arguments))
 }
 
+/// The same, compared with what docs/COMMANDS.md shows of it.
+fn is_told_as_documented(cluster: &Cluster, command: &str) {
+    insta::with_settings!({ omit_expression => true, prepend_module_to_snapshot => false }, {
+        insta::assert_snapshot!(format!("pg_cron_{command}"), told(cluster, &["schedule", "pg-cron", command]));
+    });
+}
+
 fn status(cluster: &Cluster) -> Value {
     serde_json::from_slice(&cluster.on(&["schedule", "pg-cron", "status", "--json"]).output().unwrap().stdout).unwrap()
 }
@@ -44,11 +51,7 @@ async fn m09_where_pg_cron_is_not_there_the_way_to_it_is_said() {
     cluster.as_superuser(DATABASE, "grant usage on schema cron to tallybook").await;
     let refused = told(&cluster, &["schedule", "pg-cron", "install", "--every", "every now and then"]);
     assert!(refused.contains("invalid schedule: every now and then") && refused.ends_with("--- exit 2\n"), "{refused}");
-    insta::assert_snapshot!(told(&cluster, &["schedule", "pg-cron", "status"]), @"
-    It has not run yet (or cron.log_run is off).
-    FAULT: no job is installed; `tallybook schedule pg-cron install` does that
-    --- exit 1
-    ");
+    is_told_as_documented(&cluster, "status");
 }
 
 #[tokio::test]
@@ -85,10 +88,7 @@ async fn m09_an_extension_whose_scheduler_does_not_run_is_no_scheduler() {
 async fn m09_the_job_runs_is_watched_fails_loudly_and_goes_without_a_trace() {
     let mut cluster = Cluster::with_pg_cron();
     cluster.create_pg_cron(DATABASE).await;
-    insta::assert_snapshot!(told(&cluster, &["schedule", "pg-cron", "install"]), @r#"
-    Job 1 "tallybook tallybook" runs at "* * * * *" as tallybook.
-    --- exit 0
-    "#);
+    is_told_as_documented(&cluster, "install");
     let pool = cluster.pool();
     pool.execute(include_str!("../../../src/testing/one_task.sql")).await.unwrap();
     // It is the job that folds, at the next full minute; nobody else is there.
@@ -124,10 +124,7 @@ async fn m09_the_job_runs_is_watched_fails_loudly_and_goes_without_a_trace() {
     assert!(told(&cluster, &["schedule", "pg-cron", "install"]).ends_with("--- exit 0\n"));
     assert_eq!(status(&cluster)["job"]["active"], true);
 
-    insta::assert_snapshot!(told(&cluster, &["schedule", "pg-cron", "uninstall"]), @"
-    The job is removed, and what was written of its runs.
-    --- exit 0
-    ");
+    is_told_as_documented(&cluster, "uninstall");
     let left: i64 = sqlx::query_scalar("select (select count(*) from cron.job) + (select count(*) from cron.job_run_details)")
         .fetch_one(&pool)
         .await
