@@ -28,7 +28,7 @@ pub enum Action {
     /// A partition of which nothing is left was detached.
     Detach,
     /// All that was sealed was deleted.
-    DeleteSealed,
+    Discard,
     /// A token was made.
     CreateToken,
     /// A token was revoked.
@@ -44,7 +44,7 @@ impl Action {
             Self::Seal => "usage.seal",
             Self::Thin => "usage.thin",
             Self::Detach => "usage.detach",
-            Self::DeleteSealed => "usage.delete_sealed",
+            Self::Discard => "usage.discard",
             Self::CreateToken => "token.create",
             Self::RevokeToken => "token.revoke",
         }

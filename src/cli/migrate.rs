@@ -189,7 +189,7 @@ async fn revert(down: &Down, pool: &PgPool, out: &mut Output) -> anyhow::Result<
         out.line(format_args!("removed the job {job:?} of pg_cron, which would call what goes"))?;
     }
     if holds_sealed {
-        retention::delete_sealed(pool, &Actor::cli()).await?;
+        retention::discard(pool, &Actor::cli()).await?;
     }
     if is_adopted && target < migrate::CAPTURE {
         let mut steps = Steps { out, taken: 0, failure: None };

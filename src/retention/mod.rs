@@ -12,13 +12,13 @@
 //! Nothing of a run is kept but what it has done: killed at any point, the next one goes on. Any number of them may run at once, beside writers,
 //! folds and backfills: a row that somebody else has is left to a later run.
 pub mod age;
-mod delete;
+mod discard;
 pub mod partition;
 pub mod plan;
 pub mod run;
 
 pub use age::Age;
-pub use delete::delete_sealed;
+pub use discard::discard;
 pub use plan::{Plan, PlannedDay, Policy, plan};
 pub use run::{Differing, Error, Event, Options, Report, SealedDay, ThinnedDay, run};
 

@@ -139,8 +139,8 @@ async fn going_down_never_loses_sealed_usage_unsaid() {
     // What is left of it is the memory that it was counted.
     db.pool.execute("delete from tallybook.sealed_usage").await.unwrap();
     assert!(refused_down(9).await.contains("usage was sealed"));
-    retention::delete_sealed(&db.pool, &Actor::cli()).await.unwrap();
-    let noted = "select details from tallybook.audit_log where action = 'usage.delete_sealed'";
+    retention::discard(&db.pool, &Actor::cli()).await.unwrap();
+    let noted = "select details from tallybook.audit_log where action = 'usage.discard'";
     let details: serde_json::Value = sqlx::query_scalar(noted).fetch_one(&db.pool).await.unwrap();
     assert!(details["sealed_rows"] == 0 && details["identities"] != 0, "{details}");
     migrate::down(&db.pool, 9).await.unwrap();
