@@ -80,7 +80,7 @@ async fn an_adopted_database_comes_back_with_its_renames_and_what_was_sealed() {
     assert_eq!((holds.usage_rows, holds.task_rows, holds.sealed_rows, holds.sealed_identities), (1, 1, 1, 1));
     assert_eq!((holds.input_tokens.as_str(), holds.pending_rows), ("17", 2), "the row that went, and its sum that came");
     let empty = testing::empty_database().await;
-    let restored = restore(&empty.pool, &path).await.unwrap();
+    let restored = read_and_restore(&empty, &path).await.unwrap();
     assert_eq!(restored.manifest, manifest);
     assert!(restored.verified.exact(), "{:?}", restored.verified);
     // It is captured as before, by the names that it has.
@@ -107,7 +107,7 @@ async fn sealed_usage_that_is_not_what_was_backed_up_is_told() {
     ] {
         let other = serde_json::to_string(&Manifest { holds, ..manifest.clone() }).unwrap();
         fs::write(path.join(MANIFEST_FILE), other).unwrap();
-        let error = restore(&testing::empty_database().await.pool, &path).await.unwrap_err();
+        let error = read_and_restore(&testing::empty_database().await, &path).await.unwrap_err();
         assert!(matches!(error, Error::Differs { .. }), "{error}");
     }
 }

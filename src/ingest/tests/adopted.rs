@@ -143,6 +143,16 @@ async fn a_provider_that_the_host_spells_in_its_own_way_is_the_same() {
 }
 
 #[tokio::test]
+async fn c03_a_provider_that_the_host_spelt_in_its_own_way_was_sealed_all_the_same() {
+    let bench = bench().await;
+    let seal = "select tallybook.seal(date_trunc('day', min(created_at), 'UTC'), date_trunc('day', min(created_at), 'UTC') + interval '24 hours', null, 10)
+        from public.task_usage";
+    bench.pool().execute(seal).await.unwrap();
+    assert_eq!(bench.number("select count(*) from public.task_usage").await, 0);
+    assert_eq!(bench.put(report(TASK, 11)).await, Outcome::Sealed);
+}
+
+#[tokio::test]
 async fn texts_that_the_host_takes_for_one_are_not_told_apart_for_it() {
     let bench = bench().await;
     let blur = "create collation public.blurred (provider = icu, locale = 'und-u-ks-level2', deterministic = false);
