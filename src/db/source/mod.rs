@@ -86,6 +86,7 @@ pub struct Table {
 
 /// A column.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Deserialize)]
+#[expect(clippy::struct_excessive_bools, reason = "the catalog says of each yes or no")]
 pub struct Column {
     name: String,
     /// As SQL names it, without its precision or length: a cast to those would cut.

@@ -65,7 +65,7 @@ pub(super) fn answer(description: &str, schema: RefOr<Schema>) -> Response {
 pub(super) fn paths(path: &str, method: HttpMethod, operation: OperationBuilder, statuses: &[(u16, &str)]) -> Paths {
     let operation: Operation = problems(statuses)
         .into_iter()
-        .fold(operation, |operation, (status, response)| operation.response(status.to_string(), response))
+        .fold(operation, |operation, (status, response)| operation.response(status, response))
         .build();
     let mut paths = Paths::new();
     paths.add_path_operation(path, vec![method], operation);
