@@ -259,6 +259,16 @@ fn every_link_leads_somewhere() {
 }
 
 #[test]
+fn what_is_said_to_send_traces_is_built_so() {
+    assert!(OPERATIONS.contains("`make release`, the package and the image build (`cargo build --release --features otel`)"));
+    let makefile = include_str!("../../Makefile");
+    for line in ["FEATURES := otel", "\t$(CARGO) build --locked --release --features $(FEATURES)"] {
+        assert!(makefile.lines().any(|of_makefile| of_makefile == line), "{line}");
+    }
+    assert!(include_str!("../../Dockerfile").contains(" --release --features otel --bin tallybook"));
+}
+
+#[test]
 fn every_problem_of_a_status_is_documented() {
     let source = include_str!("../../src/rollup/problems.rs").split("#[cfg(test)]").next().unwrap();
     let judged: BTreeSet<(&str, &str)> = ["fault", "warning"]
