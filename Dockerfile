@@ -13,7 +13,7 @@ COPY deploy/schedule deploy/schedule
 # Cargo asks for the file of every target that Cargo.toml names.
 COPY tests/majors.rs tests/majors.rs
 RUN --mount=type=cache,target=/usr/local/cargo/registry --mount=type=cache,target=/build/target \
-    cargo build --locked --release --bin tallybook && cp target/release/tallybook /tallybook
+    cargo build --locked --release --features otel --bin tallybook && cp target/release/tallybook /tallybook
 
 FROM debian:12.12-slim
 # A pinned version would be gone from the archive with the next security update, which is what we want here.

@@ -2,6 +2,9 @@
 SHELL := /bin/bash
 CARGO ?= cargo
 export CARGO
+# What is shipped can send traces (2 MB of 26), so that is what is tested, too. `make run` goes without, and is built sooner.
+FEATURES := otel
+TEST := $(CARGO) test --locked --features $(FEATURES)
 
 .DEFAULT_GOAL := help
 .PHONY: help needs run test check check-alerts soak histories races mutations crash adopt-demo fuzz fuzz-api mutants results bench bench-quick fmt build test-postgres test-majors release deb check-deploy freeze-migrations
@@ -21,7 +24,7 @@ run: needs ## Start the service with a simulated fleet that reports to it (TALLY
 test: export RUST_TEST_THREADS ?= $(shell echo $$((3 * $$(nproc))))
 test: ## Run all tests on a PostgreSQL of their own
 	@scripts/install-needs pgbouncer pg-cron curl
-	@scripts/test-cluster $(CARGO) test --locked --no-fail-fast
+	@scripts/test-cluster $(TEST) --no-fail-fast
 
 test-postgres: ## Run all tests on another PostgreSQL (VERSION=16, 17 or 18), which a package registry has
 	@scripts/install-needs pgbouncer python
@@ -30,11 +33,12 @@ test-postgres: ## Run all tests on another PostgreSQL (VERSION=16, 17 or 18), wh
 test-majors: ## Upgrade the data of the PostgreSQL that is installed to another one (VERSION=16, 17 or 18)
 	@scripts/install-needs python
 	@OLD=$$(scripts/postgres-bin) && TALLYBOOK_TEST_OLD_BIN=$$OLD scripts/postgres-matrix $(or $(VERSION),18) \
-	  $(CARGO) test --locked --features majors --test majors
+	  $(TEST) --features majors --test majors
 
 check: needs ## Check format, lints and documentation; change nothing
 	$(CARGO) fmt --check
-	$(CARGO) clippy --locked --all-targets --features majors -- -D warnings
+	$(CARGO) clippy --locked --all-targets --features majors,$(FEATURES) -- -D warnings
+	$(CARGO) clippy --locked -- -D warnings
 	RUSTDOCFLAGS='-D warnings' $(CARGO) doc --locked --no-deps
 	@for script in $$(find scripts -maxdepth 1 -type f) .ci/run; do bash -n "$$script" || exit; done
 
@@ -45,28 +49,28 @@ check-alerts: ## Check the alert rules, their tests and the dashboard's queries 
 soak histories crash adopt-demo fuzz: export TALLYBOOK_SEED = $(or $(SEED),$(shell date +%s))
 
 soak: needs ## Let writers, movers, deleters, folds, rebuilds and readers run at full speed (MINUTES=10) and look for drift
-	@TALLYBOOK_SOAK_MINUTES=$(or $(MINUTES),10) scripts/record $@ scripts/test-cluster $(CARGO) test --locked --test it -- concurrency::soak --nocapture
+	@TALLYBOOK_SOAK_MINUTES=$(or $(MINUTES),10) scripts/record $@ scripts/test-cluster $(TEST) --test it -- concurrency::soak --nocapture
 
 histories: needs ## Live through many random histories (HISTORIES=1000), of one session and of several
-	@TALLYBOOK_HISTORIES=$(or $(HISTORIES),1000) scripts/record $@ scripts/test-cluster $(CARGO) test --locked --test it -- every_now_view no_history --nocapture
+	@TALLYBOOK_HISTORIES=$(or $(HISTORIES),1000) scripts/record $@ scripts/test-cluster $(TEST) --test it -- every_now_view no_history --nocapture
 
 races: needs ## Play every order of every pair of changes, and of maintenance beside them
-	@TALLYBOOK_RACES=all scripts/record $@ scripts/test-cluster $(CARGO) test --locked --test it -- races::
+	@TALLYBOOK_RACES=all scripts/record $@ scripts/test-cluster $(TEST) --test it -- races::
 
 mutations: needs ## Put defects into the SQL of the engine, one at a time, and see that a test fails
-	@scripts/record $@ scripts/test-cluster $(CARGO) test --locked --test it -- mutations:: --nocapture
+	@scripts/record $@ scripts/test-cluster $(TEST) --test it -- mutations:: --nocapture
 
 crash: needs ## Kill the service and PostgreSQL (KILLS=300), cut connections, fill a disk
-	@TALLYBOOK_KILLS=$(or $(KILLS),300) scripts/record $@ $(CARGO) test --locked --test it -- crashes:: --nocapture --test-threads=1
+	@TALLYBOOK_KILLS=$(or $(KILLS),300) scripts/record $@ $(TEST) --test it -- crashes:: --nocapture --test-threads=1
 
 adopt-demo: export TALLYBOOK_DEMO_ROWS ?= 5000000
 adopt-demo: export TALLYBOOK_DEMO_SECONDS ?= 30
 adopt-demo: needs ## Let a host's writers run at full speed while Tallybook comes, covers 5 M rows of history, serves and goes (TALLYBOOK_DEMO_ROWS)
-	@TALLYBOOK_TEST_DURABLE=1 scripts/record $@ scripts/test-cluster $(CARGO) test --locked --test it -- under_load:: --nocapture
+	@TALLYBOOK_TEST_DURABLE=1 scripts/record $@ scripts/test-cluster $(TEST) --test it -- under_load:: --nocapture
 
 fuzz: export TALLYBOOK_FUZZ_CASES ?= 5000
 fuzz: needs ## Try hostile input at length: bodies, headers, connections, files, arguments (TALLYBOOK_FUZZ_CASES=5000)
-	@scripts/record $@ scripts/test-cluster $(CARGO) test --locked hostile
+	@scripts/record $@ scripts/test-cluster $(TEST) hostile
 
 fuzz-api: ## Make requests of the OpenAPI document, and check every answer against it (FUZZ_SEED=1 FUZZ_EXAMPLES=25)
 	@scripts/install-needs python
@@ -77,7 +81,7 @@ mutants: ## Change the Rust of the engine, one thing at a time, and see that a t
 	@scripts/record $@ scripts/test-cluster scripts/mutants $(SHARD)
 
 results: needs ## Show the last results of the long runs in docs/TESTING.md
-	@TALLYBOOK_UPDATE=1 $(CARGO) test --locked --test it -- results::
+	@TALLYBOOK_UPDATE=1 $(TEST) --test it -- results::
 
 bench: build ## Measure beside other designs, and write docs/BENCHMARKS.md (90 minutes; BENCH='--sizes 100000 --only reads' for less)
 	@TALLYBOOK_TEST_DURABLE=1 scripts/test-cluster bash -c 'DATABASE_URL=$$TALLYBOOK_TEST_DATABASE_URL exec target/release/tallybook bench \
@@ -91,7 +95,7 @@ fmt: ## Format the code
 	$(CARGO) fmt
 
 build: needs ## Build the optimized binary
-	$(CARGO) build --locked --release
+	$(CARGO) build --locked --release --features $(FEATURES)
 
 release: build ## Build the optimized binary, stripped, with its checksum, in target/package
 	@mkdir -p target/package
@@ -100,7 +104,7 @@ release: build ## Build the optimized binary, stripped, with its checksum, in ta
 deb: release ## Make the Debian package, in target/package
 	@scripts/build-deb target/package/tallybook target/package
 
-check-deploy: ## Check what installs it: Dockerfile, Kubernetes manifests, systemd unit, Debian package
+check-deploy: ## Check what installs it: Dockerfile, compose file, Kubernetes manifests, systemd units, Debian package
 	@scripts/install-needs python deploy
 	@scripts/check-deploy
 

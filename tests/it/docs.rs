@@ -7,6 +7,7 @@ use tallybook::rollup::verify;
 use tallybook::testing;
 
 const DATA_MODEL: &str = include_str!("../../docs/DATA-MODEL.md");
+const ADOPTION: &str = include_str!("../../docs/ADOPTION.md");
 const API: &str = include_str!("../../docs/API.md");
 const OPERATIONS: &str = include_str!("../../docs/OPERATIONS.md");
 const SECURITY: &str = include_str!("../../docs/SECURITY.md");
@@ -151,7 +152,7 @@ fn every_alert_is_documented_with_its_query_and_tested() {
 }
 
 #[tokio::test]
-async fn what_goes_with_each_migration_is_documented() {
+async fn every_migration_is_documented() {
     let database = testing::empty_database().await;
     let migrations = migrate::status(&database.pool).await.unwrap();
     let names: BTreeSet<String> = migrations.iter().map(|m| format!("{:04} {}", m.version, m.description)).collect();
@@ -159,6 +160,9 @@ async fn what_goes_with_each_migration_is_documented() {
     let of_migrations = rows(section).filter(|cells| cells[0].starts_with('0'));
     let documented: BTreeSet<String> = of_migrations.flat_map(|cells| cells[0].split(", ").map(str::to_owned)).collect();
     assert_eq!(documented, names);
+    let shown = |word| ADOPTION.lines().filter_map(|line| line.strip_prefix(word)).collect::<Vec<_>>();
+    assert_eq!(shown("applied "), names.iter().collect::<Vec<_>>());
+    assert_eq!(shown("reverted "), names.iter().rev().collect::<Vec<_>>());
 }
 
 #[tokio::test]
@@ -256,6 +260,16 @@ fn every_link_leads_somewhere() {
         }
     }
     assert!(links > 100, "{links}");
+}
+
+#[test]
+fn what_is_said_to_send_traces_is_built_so() {
+    assert!(OPERATIONS.contains("`make release`, the package and the image build (`cargo build --release --features otel`)"));
+    let makefile = include_str!("../../Makefile");
+    for line in ["FEATURES := otel", "\t$(CARGO) build --locked --release --features $(FEATURES)"] {
+        assert!(makefile.lines().any(|of_makefile| of_makefile == line), "{line}");
+    }
+    assert!(include_str!("../../Dockerfile").contains(" --release --features otel --bin tallybook"));
 }
 
 #[test]

@@ -18,7 +18,7 @@ the first. Where a command exits with anything but 0, the code stands below what
 
 The tests write this page, so it is never stale: they run the commands on a small database of their own, and compare.
 (`TALLYBOOK_UPDATE=1 scripts/test-cluster cargo test --locked --test it -- commands::` writes it anew.) Times, ages, sizes, addresses, ids and tokens
-are replaced by others of their kind, and what `doctor` says of the settings of the tests' server is left out.
+are replaced by others of their kind, and what `doctor` says of the tests' server is left out.
 
 ";
 

@@ -18,6 +18,9 @@ const MEASURED: [(&str, &str, &str); 6] = [
     ("rows (about), ", "", "64 kB"),
 ];
 
+/// How findings of `doctor` begin that depend on the tests' server, and on what other tests do there.
+const OF_THE_SERVER: [&str; 2] = ["WARNING    setting ", "WARNING    replication slot "];
+
 pub(super) struct Redactions {
     today: Date,
     /// What is replaced by what.
@@ -48,9 +51,8 @@ impl Redactions {
     /// `text`, with all of it replaced.
     pub(super) fn text(&self, text: &str) -> String {
         let named = self.names.iter().fold(text.to_owned(), |text, (name, shown)| text.replace(name, shown));
-        // What doctor says of the server's settings depends on the server.
-        let paragraphs = named.split("\n\n").filter(|paragraph| !paragraph.starts_with("WARNING    setting "));
-        let kept = paragraphs.collect::<Vec<_>>().join("\n\n");
+        let of_the_server = |paragraph: &&str| OF_THE_SERVER.iter().any(|finding| paragraph.starts_with(finding));
+        let kept = named.split("\n\n").filter(|paragraph| !of_the_server(paragraph)).collect::<Vec<_>>().join("\n\n");
         kept.split_inclusive('\n').map(|line| size(measured(self.moved(line)))).collect()
     }
 

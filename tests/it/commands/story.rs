@@ -228,7 +228,7 @@ async fn adopt(shown: &mut Transcripts, adopted: &Place<'_>) {
     let taken = adopted.on("migrate up --adopt").output().unwrap();
     assert!(taken.status.success());
     let told = String::from_utf8(taken.stdout).unwrap();
-    let rest: String = told.lines().filter(|line| !line.starts_with("applied ")).map(|line| format!("{line}\n")).collect();
+    let rest: String = told.split_inclusive('\n').filter(|line| !line.starts_with("applied ")).collect();
     shown.show(
         ALL,
         "Beside tables that somebody else has made ([ADOPTION.md](ADOPTION.md)), after the migrations:",
