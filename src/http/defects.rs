@@ -54,7 +54,10 @@ async fn a01_no_endpoint_tells_one_workspace_of_another() {
             let answer = ask(&api, &token, &method, &at(theirs), &body).await;
             assert_eq!(answer.status_code(), 404, "{method} {path}");
             let text = answer.text();
-            assert!(!text.contains("other ") && !text.contains("secret") && !text.contains("4711471147"), "{method} {path}: {text}");
+            assert!(
+                !text.contains("other ") && !text.contains("secret") && !text.contains("4711471147"),
+                "{method} {path}: {text}"
+            );
         }
     }
     for kind in ["workspaces", "runtimes", "agents", "projects", "issues", "tasks"] {

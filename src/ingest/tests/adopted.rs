@@ -4,7 +4,7 @@ use crate::clock::Clock;
 use crate::ingest::error::FaultCode;
 use crate::ingest::{Error, Ingest, Limits, Outcome, Report};
 use crate::model::{Count, Model, Provider, Ticks};
-use crate::rollup::{fold, verify};
+use crate::rollup::{backfill, fold, verify};
 use crate::testing::adopted_database;
 use sqlx::Executor;
 use tokio_util::task::TaskTracker;
@@ -147,6 +147,7 @@ async fn c03_a_provider_that_the_host_spelt_in_its_own_way_was_sealed_all_the_sa
     let bench = bench().await;
     let seal = "select tallybook.seal(date_trunc('day', min(created_at), 'UTC'), date_trunc('day', min(created_at), 'UTC') + interval '24 hours', null, 10)
         from public.task_usage";
+    backfill::run(bench.pool(), 1000, |_| {}).await.unwrap();
     bench.pool().execute(seal).await.unwrap();
     assert_eq!(bench.number("select count(*) from public.task_usage").await, 0);
     assert_eq!(bench.put(report(TASK, 11)).await, Outcome::Sealed);

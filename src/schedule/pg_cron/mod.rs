@@ -127,7 +127,8 @@ impl Cron {
 
     /// Finds pg_cron, whether or not its scheduler runs: for what looks at jobs, and for what takes them away.
     pub async fn reach(pool: &PgPool) -> Result<Self, Error> {
-        let options = pool.session_options().await??;
+        // pg_cron shows each role its own jobs, by policies, which our other sessions do without.
+        let options = pool.session_options().await??.options([("row_security", "on")]);
         let mut connection = PgConnection::connect_with(&options).await?;
         let ours = find(&mut connection).await?;
         let database = ours.database.clone();

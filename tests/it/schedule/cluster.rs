@@ -1,12 +1,12 @@
 //! A PostgreSQL of a test's own that has pg_cron.
-use sqlx::postgres::PgConnectOptions;
+use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection};
 use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, Instant};
-use tallybook::db::pool::{self, PgPool};
+use tallybook::db::pool::PgPool;
 use tallybook::embedded::PrivatePostgres;
 use tempfile::TempDir;
 
@@ -54,7 +54,8 @@ impl Cluster {
     }
 
     pub(crate) fn pool(&self) -> PgPool {
-        pool::lazy(self.options().options([("TimeZone", "UTC")]), None, 8)
+        // Not as the service has it: pg_cron's record is read, too, of which policies show each role its own.
+        PgPoolOptions::new().max_connections(8).connect_lazy_with(self.options().options([("TimeZone", "UTC")])).into()
     }
 
     /// Runs SQL as a superuser.
