@@ -105,7 +105,7 @@ pub(super) async fn run(command: Command, pool: &PgPool, out: &mut Output) -> an
 async fn up(pool: &PgPool, out: &mut Output) -> anyhow::Result<Outcome> {
     let before = applied(pool).await?;
     schema::ensure(pool).await.map_err(|error| anyhow::anyhow!("the database {error}"))?;
-    let new: Vec<_> = migrate::status(pool).await?.into_iter().filter(|m| !before.contains(&m.version)).collect();
+    let new: Vec<_> = migrate::status(pool).await?.into_iter().filter(|m| m.state == State::Applied && !before.contains(&m.version)).collect();
     for migration in &new {
         out.line(format_args!("applied {:04} {}", migration.version, migration.description))?;
     }
@@ -171,6 +171,9 @@ async fn revert(down: &Down, pool: &PgPool, out: &mut Output) -> anyhow::Result<
     }
     if target > 0 && !before.iter().any(|m| m.version == target) {
         bail!("there is no migration {target}; `tallybook migrate status` lists them");
+    }
+    if let Some(newer) = before.iter().find(|m| m.state == State::Unknown && m.version > target) {
+        bail!("a newer Tallybook applied migration {}: revert that with its release, then go on with this one", newer.version);
     }
     let is_adopted = schema::is_adopted(pool).await?;
     if target == 0 && !is_adopted && !down.delete_usage && schema::holds_usage(pool).await? {

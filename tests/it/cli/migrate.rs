@@ -109,10 +109,12 @@ async fn an_older_release_serves_beside_the_migrations_of_a_newer_one_and_leaves
         examined.contains("UNCHECKED  schema: a newer Tallybook migrated the database") && examined.ends_with("--- exit 2\n"),
         "{examined}"
     );
+    assert_eq!(transcript_on(&database, "migrate up"), "Nothing to do: every migration is applied.\n--- exit 0\n");
     // It does not know the way down.
     for down in ["migrate down", "migrate down --to 12"] {
         let refused = transcript_on(&database, down);
-        assert!(refused.contains("9999") && refused.ends_with("--- exit 2\n"), "{refused}");
+        let told = "tallybook: a newer Tallybook applied migration 9999: revert that with its release, then go on with this one\n";
+        assert!(refused.contains(told) && refused.ends_with("--- exit 2\n"), "{refused}");
     }
     let kept: bool = sqlx::query_scalar("select exists (select from tallybook.migration where version = 9999)")
         .fetch_one(&database.pool)
