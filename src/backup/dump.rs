@@ -8,6 +8,10 @@ use std::fs::{self, DirBuilder, File};
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
+/// Begins the transaction whose snapshot is exported. It idles for as long as `pg_dump` runs, which no setting of the database's may end.
+const BEGIN: &str = "begin isolation level repeatable read read only; \
+    select set_config(name, '0', true) from pg_settings where name in ('idle_in_transaction_session_timeout', 'transaction_timeout')";
+
 /// Backs the database up into the directory `to`, which must not be there yet.
 ///
 /// Takes `ACCESS SHARE` on every table for as long as it runs, in REPEATABLE READ: nobody waits but who changes the schema.
@@ -23,7 +27,7 @@ pub async fn dump(pool: &PgPool, to: &Path, made_at: Timestamp) -> Result<Manife
     let options = pool.session_options().await??;
     let unfinished = Unfinished::begin(to)?;
 
-    let mut snapshot = pool.begin_with("begin isolation level repeatable read read only").await?;
+    let mut snapshot = pool.begin_with(BEGIN).await?;
     let (id, server_version_num): (String, i32) =
         sqlx::query_as("select pg_export_snapshot(), current_setting('server_version_num')::int")
             .fetch_one(&mut *snapshot)
@@ -34,7 +38,10 @@ pub async fn dump(pool: &PgPool, to: &Path, made_at: Timestamp) -> Result<Manife
     command.arg("--format=custom").arg(format!("--snapshot={id}"));
     command.arg("--file").arg(unfinished.path.join(DUMP_FILE));
     program::run("pg_dump", &mut command).await?;
-    snapshot.rollback().await?;
+    // The dump is whole: it had the snapshot, too.
+    if let Err(error) = snapshot.rollback().await {
+        tracing::warn!(%error, "the transaction of a backup could not be rolled back");
+    }
 
     let manifest = Manifest::of(&unfinished.path, made_at, server_version_num, migrations, holds)?;
     manifest.write(&unfinished.path)?;

@@ -41,9 +41,13 @@ pub struct Holdings {
     pub usage_rows: i64,
     /// Rows of `agent_task_queue`.
     pub task_rows: i64,
-    /// Input tokens of all usage.
+    /// Rows of `sealed_usage`.
+    pub sealed_rows: i64,
+    /// Identities of usage that was sealed.
+    pub sealed_identities: i64,
+    /// Input tokens of all usage, raw and sealed.
     pub input_tokens: String,
-    /// Output tokens of all usage.
+    /// Output tokens of all usage, raw and sealed.
     pub output_tokens: String,
     /// Change rows that were not folded yet.
     pub pending_rows: i64,

@@ -1,6 +1,7 @@
 //! Backups are whole or not there, and what comes back is what was there.
 use super::*;
-use crate::rollup::{fold, verify};
+use crate::adopt;
+use crate::rollup::{backfill, fold, verify};
 use crate::testing::{self, TestDatabase};
 use jiff::Timestamp;
 use sqlx::Executor;
@@ -48,6 +49,93 @@ async fn what_was_pending_comes_back_pending_and_counts_once() {
     assert!(verify::verify(&empty.pool).await.unwrap().exact());
     let doctor = crate::doctor::examine(&empty.pool).await.unwrap();
     assert!(doctor.healthy(), "{doctor:?}");
+}
+
+/// Somebody else's tables, with a column renamed and a day sealed, which is not folded yet.
+async fn adopted_and_sealed() -> TestDatabase {
+    let db = testing::adopted_database().await;
+    db.pool.execute("alter table public.task_usage rename input_tokens to tokens_in").await.unwrap();
+    adopt::refresh(&db.pool).await.unwrap();
+    db.pool
+        .execute(
+            "insert into public.task_usage (task_id, provider, model, tokens_in, created_at)
+             select task_id, 'OpenAI', 'gpt', 7, '2026-01-03 00:00:00+00' from public.task_usage",
+        )
+        .await
+        .unwrap();
+    backfill::run(&db.pool, 1000, |_| {}).await.unwrap();
+    db.pool.execute("select tallybook.seal('2026-01-02', '2026-01-03', null, 10)").await.unwrap();
+    db
+}
+
+#[tokio::test]
+async fn an_adopted_database_comes_back_with_its_renames_and_what_was_sealed() {
+    let db = adopted_and_sealed().await;
+    let (_directory, path, manifest) = back_up(&db).await;
+    let holds = &manifest.holds;
+    assert_eq!((holds.usage_rows, holds.task_rows, holds.sealed_rows, holds.sealed_identities), (1, 1, 1, 1));
+    assert_eq!((holds.input_tokens.as_str(), holds.pending_rows), ("17", 2), "the row that went, and its sum that came");
+    let empty = testing::empty_database().await;
+    let restored = restore(&empty.pool, &path).await.unwrap();
+    assert_eq!(restored.manifest, manifest);
+    assert!(restored.verified.exact(), "{:?}", restored.verified);
+    // It is captured as before, by the names that it has.
+    empty.pool.execute("update public.task_usage set tokens_in = tokens_in + 1").await.unwrap();
+    fold::drain(&empty.pool).await.unwrap();
+    assert!(verify::verify(&empty.pool).await.unwrap().exact());
+    let sum: i64 = sqlx::query_scalar("select sum(input_tokens)::bigint from tallybook.task_usage_daily_now")
+        .fetch_one(&empty.pool)
+        .await
+        .unwrap();
+    assert_eq!(sum, 18);
+    let doctor = crate::doctor::examine(&empty.pool).await.unwrap();
+    assert!(doctor.healthy(), "{doctor:?}");
+}
+
+#[tokio::test]
+async fn sealed_usage_that_is_not_what_was_backed_up_is_told() {
+    let db = adopted_and_sealed().await;
+    let (_directory, path, manifest) = back_up(&db).await;
+    for holds in [
+        Holdings { sealed_rows: 2, ..manifest.holds.clone() },
+        Holdings { sealed_identities: 0, ..manifest.holds.clone() },
+        Holdings { pending_rows: 1, ..manifest.holds.clone() },
+    ] {
+        let other = serde_json::to_string(&Manifest { holds, ..manifest.clone() }).unwrap();
+        fs::write(path.join(MANIFEST_FILE), other).unwrap();
+        let error = restore(&testing::empty_database().await.pool, &path).await.unwrap_err();
+        assert!(matches!(error, Error::Differs { .. }), "{error}");
+    }
+}
+
+#[tokio::test]
+async fn a_database_that_ends_idle_transactions_is_backed_up_all_the_same() {
+    let db = with_pending_changes().await;
+    let mut slow = db.connect().await;
+    for setting in ["idle_in_transaction_session_timeout", "transaction_timeout"] {
+        // The latter came with PostgreSQL 17.
+        let set = format!(
+            "do $$ begin
+               if exists (select from pg_settings where name = '{setting}') then execute format('alter database %I set {setting} = 100', current_database()); end if;
+             end $$"
+        );
+        db.pool.execute(sqlx::AssertSqlSafe(set)).await.unwrap();
+    }
+    let pool = crate::db::pool::lazy(db.options(), None, 2);
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("backup");
+    // As long as pg_dump takes for it, at least.
+    slow.execute("begin; lock table tallybook.access_token in access exclusive mode").await.unwrap();
+    let (made, ()) = tokio::join!(dump(&pool, &path, Timestamp::UNIX_EPOCH), async {
+        let waits = "select exists (select from pg_stat_activity where datname = current_database() and application_name = 'tallybook backup'
+            and wait_event_type = 'Lock' and query_start < clock_timestamp() - interval '500 ms')";
+        while !sqlx::query_scalar::<_, bool>(waits).fetch_one(&db.pool).await.unwrap() {
+            tokio::task::yield_now().await;
+        }
+        slow.execute("rollback").await.unwrap();
+    });
+    assert_eq!(made.unwrap().holds.usage_rows, 2);
+    Manifest::read(&path).unwrap();
 }
 
 #[tokio::test]
