@@ -4,6 +4,7 @@
 //! overlooked, and nobody queues behind it. The partition stays, empty, for its owner to drop.
 use super::run::{note, patiently};
 use crate::audit::{Action, Actor};
+use crate::db::error::{Cause, cause};
 use crate::db::pool::PgPool;
 use jiff::civil::Date;
 use jiff_sqlx::ToSqlx;
@@ -15,8 +16,13 @@ pub(super) async fn detach(pool: &PgPool, by: &Actor, before: Date) -> Result<Ve
     let partitions: Vec<(i64, String)> = sqlx::query_as(old).bind(before.to_sqlx()).fetch_all(pool).await?;
     let mut detached = Vec::new();
     for (oid, name) in partitions {
-        if patiently(|| detach_one(pool, by, oid, &name)).await? {
-            detached.push(name);
+        match patiently(|| detach_one(pool, by, oid, &name)).await {
+            Ok(true) => detached.push(name),
+            Ok(false) => {}
+            Err(error) if cause(&error) == Cause::Conflict => {
+                tracing::warn!(%error, partition = name, "a partition that is to be detached is in use; the next run tries again");
+            }
+            Err(error) => return Err(error),
         }
     }
     Ok(detached)

@@ -88,17 +88,17 @@ pub(super) const MUTATIONS: &[Mutation] = &[
     ),
     mutation(
         "a task that is moved meanwhile is sealed where it was",
-        &[("where t.id = any (tasks) order by t.id for update skip locked);", "where t.id = any (tasks) order by t.id);")],
+        &[("order by %1$s for update skip locked)', task_id)", "order by %1$s)', task_id)")],
         &["sealing::no_change_is_lost_beside_the_sealing"],
     ),
     mutation(
         "an agent that is moved meanwhile is sealed where it was",
-        &[("order by a.id for share skip locked);", "order by a.id);")],
+        &[("order by %1$s for share skip locked)', agent_id, ", "order by %1$s)', agent_id, ")],
         &["sealing::no_change_is_lost_beside_the_sealing"],
     ),
     mutation(
         "an issue that is moved meanwhile is sealed where it was",
-        &[("order by i.id for share skip locked);", "order by i.id);")],
+        &[("order by %1$s for share skip locked)', issue_id, ", "order by %1$s)', issue_id, ")],
         &["sealing::no_change_is_lost_beside_the_sealing"],
     ),
     mutation(
