@@ -1,6 +1,6 @@
 //! `tallybook retain`: takes old usage out of the raw table while every sum stays.
 use super::Outcome;
-use super::output::{Output, count, table, thousands};
+use super::output::{Output, count, printable, table, thousands};
 use crate::audit::Actor;
 use crate::db::pool::PgPool;
 use crate::retention::{self, Age, Event, Options, Plan, PlannedDay, Policy, Report, ThinnedDay};
@@ -8,8 +8,11 @@ use anyhow::bail;
 use indicatif::{ProgressBar, ProgressStyle};
 use jiff::SignedDuration;
 use serde_json::{Value, json};
-use std::time::Duration;
+use std::time::{Duration, Instant};
+use tracing::info;
 
+/// How often the log tells how far it is.
+const TELL_EVERY: Duration = Duration::from_secs(10);
 /// Days that are printed; the report in JSON names all.
 const DAYS_SHOWN: usize = 20;
 
@@ -17,6 +20,8 @@ const AFTER_HELP: &str = "\
 Sealed usage counts as before, in every total by day, quarter hour, workspace, runtime, agent, project, provider and model, and stays where it was: later moves do not change it. It is no longer known by its task and issue. The same reports again change nothing, late ones still add up. See docs/RETENTION.md.
 
 Each UTC day is compared with the rollups before and after; a day that differs is left alone and said. Batches are transactions of their own: a run can be stopped or killed at any time, and the next one goes on. What somebody else is writing is left to the next run.
+
+A bar on the terminal shows how far it is; without a terminal, --log-level info does.
 
 Exit codes:
   0  done, or nothing to do
@@ -44,6 +49,9 @@ pub(super) struct Arguments {
     /// Pause after each transaction, such as 200ms.
     #[arg(long, value_name = "TIME", default_value = "0s", value_parser = pause)]
     pause: Duration,
+    /// Let foreign keys of other tables that refer to raw usage delete or change those tables' rows, as their ON DELETE says.
+    #[arg(long)]
+    follow_foreign_keys: bool,
     /// Say what would be done, and change nothing.
     #[arg(long)]
     dry_run: bool,
@@ -69,26 +77,55 @@ pub(super) async fn run(arguments: &Arguments, pool: &PgPool, out: &mut Output) 
     if arguments.dry_run {
         return dry_run(arguments, &plan, out);
     }
-    let bar = ProgressBar::new(u64::try_from(plan.raw_rows())?).with_style(ProgressStyle::with_template(
-        "{bar:30} {percent:>3} % of {human_len} raw rows sealed, {per_sec}, {eta} left, {msg} days done",
-    )?);
-    let mut days = 0_usize;
-    let options = Options { batch_rows: arguments.batch_rows, pause: arguments.pause };
-    let report = retention::run(pool, &Actor::cli(), &plan, options, |event| match event {
-        Event::Sealed(rows) => bar.inc(u64::try_from(rows).unwrap_or_default()),
-        Event::DayDone => {
-            days += 1;
-            bar.set_message(format!("{days} of {}", plan.seal.len() + plan.thin.len()));
-        }
-    })
-    .await?;
-    bar.finish_and_clear();
+    let mut teller = Teller::new(&plan)?;
+    let Arguments { batch_rows, pause, follow_foreign_keys, .. } = *arguments;
+    let options = Options { batch_rows, pause, follow_foreign_keys };
+    let report = retention::run(pool, &Actor::cli(), &plan, options, |event| teller.tell(event)).await?;
+    teller.bar.finish_and_clear();
     if arguments.json {
         out.json(&json!({ "dry_run": false, "plan": plan, "done": done(&report) }))?;
     } else {
         print(&plan, &report, out)?;
     }
     Ok(if report.differing.is_empty() { Outcome::Done } else { Outcome::Negative })
+}
+
+/// Shows how far it is: on the terminal, or in the log.
+struct Teller {
+    bar: ProgressBar,
+    days: usize,
+    days_planned: usize,
+    told: Instant,
+}
+
+impl Teller {
+    fn new(plan: &Plan) -> anyhow::Result<Self> {
+        let style = "{bar:30} {percent:>3} % of {human_len} raw rows sealed, {per_sec}, {eta} left, {msg} days done";
+        let bar = ProgressBar::new(u64::try_from(plan.raw_rows())?).with_style(ProgressStyle::with_template(style)?);
+        let days_planned = plan.seal.len() + plan.thin.len();
+        info!(raw_rows.planned = plan.raw_rows(), days.planned = days_planned, "old usage is about to be sealed");
+        Ok(Self { bar, days: 0, days_planned, told: Instant::now() })
+    }
+
+    fn tell(&mut self, event: Event) {
+        match event {
+            Event::Sealed(rows) => self.bar.inc(u64::try_from(rows).unwrap_or_default()),
+            Event::DayDone => {
+                self.days += 1;
+                self.bar.set_message(format!("{} of {}", self.days, self.days_planned));
+            }
+        }
+        if self.told.elapsed() >= TELL_EVERY || self.days == self.days_planned {
+            self.told = Instant::now();
+            info!(
+                raw_rows.sealed = self.bar.position(),
+                raw_rows.planned = self.bar.length().unwrap_or(0),
+                days.done = self.days,
+                days.planned = self.days_planned,
+                "old usage is being sealed"
+            );
+        }
+    }
 }
 
 fn dry_run(arguments: &Arguments, plan: &Plan, out: &mut Output) -> anyhow::Result<Outcome> {
@@ -105,6 +142,9 @@ fn dry_run(arguments: &Arguments, plan: &Plan, out: &mut Output) -> anyhow::Resu
             let (rows, number) = (count(rows, "row"), count(days.len(), "day"));
             out.line(format_args!("Would {verb} {rows} of {number} before {before}:\n{}", listing(days)))?;
         }
+    }
+    for reference in plan.references.iter().filter(|reference| reference.is_in_the_way(arguments.follow_foreign_keys)) {
+        out.line(format_args!("Would be refused: raw usage is referred to by {}.", printable(&reference.to_string())))?;
     }
     Ok(Outcome::Done)
 }

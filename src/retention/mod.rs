@@ -3,6 +3,7 @@
 //! The engine's part is SQL (`tallybook.seal`, `tallybook.thin`): the truth is raw plus sealed, both sides of a move are captured, and a row of
 //! raw usage is deleted, sealed, and its identity kept in one statement. These modules drive it, in the order in which it happens:
 //! - [`age`] is how old is old; [`mod@plan`] finds the UTC days that are;
+//! - [`reference`] finds the foreign keys of others that refer to raw usage, and what they would do;
 //! - [`mod@run`] takes them one by one, oldest first: a day is compared with raw usage in every rollup, sealed in small transactions or thinned in
 //!   one, and compared again;
 //! - [`partition`] detaches the partitions of which nothing is left.
@@ -14,10 +15,12 @@
 pub mod age;
 pub mod partition;
 pub mod plan;
+pub mod reference;
 pub mod run;
 
 pub use age::Age;
 pub use plan::{Plan, PlannedDay, Policy, plan};
+pub use reference::{OnDelete, Reference};
 pub use run::{Differing, Error, Event, Options, Report, SealedDay, ThinnedDay, run};
 
 #[cfg(test)]

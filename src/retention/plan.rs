@@ -1,5 +1,6 @@
 //! Which UTC days are old, and what they hold. The database's clock says what day it is.
 use super::Age;
+use super::reference::{Reference, references};
 use crate::db::pool::PgPool;
 use crate::db::snapshot::in_snapshot;
 use jiff::civil::Date;
@@ -21,6 +22,8 @@ pub struct Plan {
     pub seal_before: Option<Date>,
     /// The days of it, oldest first.
     pub seal: Vec<PlannedDay>,
+    /// The foreign keys of others that refer to raw usage; none where nothing is to be sealed.
+    pub references: Vec<Reference>,
     /// The quarter hours of usage that is sealed then, before this UTC day, are to become days; none: nothing is.
     pub thin_before: Option<Date>,
     /// The days of it, oldest first.
@@ -52,7 +55,12 @@ pub async fn plan(pool: &PgPool, policy: Policy) -> Result<Plan, sqlx::Error> {
             .bind(policy.quarter_hours.map(Age::days))
             .fetch_one(&mut *snapshot)
             .await?;
-        let seal = sqlx::query_as(include_str!("days_to_seal.sql")).bind(seal_before).fetch_all(&mut *snapshot).await?;
+        let seal: Vec<(SqlDate, i64)> =
+            sqlx::query_as(include_str!("days_to_seal.sql")).bind(seal_before).fetch_all(&mut *snapshot).await?;
+        let references = match seal_before.filter(|_| !seal.is_empty()) {
+            Some(before) => references(&mut snapshot, before).await?,
+            None => Vec::new(),
+        };
         let thin = sqlx::query_as(include_str!("days_to_thin.sql"))
             .bind(thin_before)
             .bind(seal_before)
@@ -61,6 +69,7 @@ pub async fn plan(pool: &PgPool, policy: Policy) -> Result<Plan, sqlx::Error> {
         Ok(Plan {
             seal_before: seal_before.map(SqlDate::to_jiff),
             seal: days(seal),
+            references,
             thin_before: thin_before.map(SqlDate::to_jiff),
             thin: days(thin),
         })

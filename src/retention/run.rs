@@ -1,4 +1,5 @@
 //! Carries a plan out, day by day.
+use super::reference::{self, Reference};
 use super::{Plan, partition};
 use crate::audit::{self, Action, Actor};
 use crate::db::error::{Cause, cause};
@@ -17,18 +18,23 @@ const ATTEMPTS_MAX: u32 = 8;
 /// The wait before it is tried again; doubled each time.
 const RETRY_PAUSE: Duration = Duration::from_millis(50);
 
-/// How gently to go.
+/// The SQLSTATE of what a foreign key does not let go.
+const FOREIGN_KEY_VIOLATION: &str = "23503";
+
+/// How gently to go, and how far.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Options {
     /// Raw rows that one transaction seals at most.
     pub batch_rows: i64,
     /// Pause after each transaction.
     pub pause: Duration,
+    /// Whether foreign keys that refer to raw usage may delete or change their tables' rows.
+    pub follow_foreign_keys: bool,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { batch_rows: BATCH_ROWS, pause: Duration::ZERO }
+        Self { batch_rows: BATCH_ROWS, pause: Duration::ZERO, follow_foreign_keys: false }
     }
 }
 
@@ -109,6 +115,14 @@ pub enum Error {
         /// The rollup.
         rollup: String,
     },
+    /// Others refer to usage that is to go.
+    #[error("nothing was sealed, for raw usage is referred to, by {}", told(.0))]
+    Referred(Vec<Reference>),
+    /// Others refer to usage since it was looked for, and their key does not let it go.
+    #[error(
+        "raw usage is referred to since this run began, and not all of it was sealed: {0}; run the same again, which says what to do"
+    )]
+    ReferredSince(sqlx::Error),
     /// A day was exact before and is not after. Nothing is lost: raw and sealed usage hold all of it.
     #[error(
         "{day} differs in {} since its usage was sealed, and nothing more was; `tallybook doctor` looks for the cause, `tallybook repair` rebuilds the day", .rollups.join(" and ")
@@ -121,7 +135,18 @@ pub enum Error {
     },
     /// The database refused or went away.
     #[error("cannot seal usage: {0}")]
-    Database(#[from] sqlx::Error),
+    Database(sqlx::Error),
+}
+
+impl From<sqlx::Error> for Error {
+    fn from(error: sqlx::Error) -> Self {
+        let code = error.as_database_error().and_then(sqlx::error::DatabaseError::code);
+        if code.is_some_and(|code| code == FOREIGN_KEY_VIOLATION) { Self::ReferredSince(error) } else { Self::Database(error) }
+    }
+}
+
+fn told(references: &[Reference]) -> String {
+    references.iter().map(ToString::to_string).collect::<Vec<_>>().join("; by ")
 }
 
 /// Carries `plan` out, and tells `on_event` how far it is.
@@ -132,6 +157,7 @@ pub async fn run(
     options: Options,
     mut on_event: impl FnMut(Event),
 ) -> Result<Report, Error> {
+    reference::require_none_in_the_way(&plan.references, options.follow_foreign_keys)?;
     repair::require_capture(pool).await?;
     require_coverage(pool, plan).await?;
     let mut report = Report::default();

@@ -342,6 +342,104 @@ async fn a_partition_with_anything_left_in_it_stays() {
 }
 
 #[tokio::test]
+async fn whoever_refers_to_usage_is_told_before_anything_is_sealed() {
+    for (on_delete, kind, says) in [
+        ("", OnDelete::Refuse, "does not let them go"),
+        ("on delete restrict", OnDelete::Refuse, "does not let them go"),
+        ("on delete cascade", OnDelete::Cascade, "would delete them, too: say --follow-foreign-keys"),
+        ("on delete set null", OnDelete::SetNull, "would take the reference out of them: say --follow-foreign-keys"),
+        ("on delete set default", OnDelete::SetDefault, "would take the reference out of them: say --follow-foreign-keys"),
+    ] {
+        let db = world().await;
+        let note = format!(
+            "create table public.note (usage_id uuid references public.task_usage (id) {on_delete});
+             insert into public.note select id from public.task_usage where created_at < '2026-02-05'"
+        );
+        db.pool.execute(AssertSqlSafe(note)).await.unwrap();
+        let refused = retain(&db, Some(date(2026, 2, 3)), None, 1_000).await.unwrap_err();
+        let Error::Referred(keys) = &refused else { panic!("{refused}") };
+        let (table, constraint) = ("public.note".to_owned(), "note_usage_id_fkey".to_owned());
+        assert_eq!(keys, &[Reference { table, constraint, on_delete: kind, is_source: false, rows: Some(7) }]);
+        let told = refused.to_string();
+        assert!(told.contains("7 rows of public.note by note_usage_id_fkey") && told.contains(says), "{told}");
+        assert_eq!((number(&db, RAW).await, number(&db, "select count(*) from public.note").await), (16, 13));
+        // Said to be meant, a key does what it does; one that refuses goes on doing so until nobody refers to what is old.
+        let plan = plan(&db.pool, keep_from(&db, Some(date(2026, 2, 3)), None).await).await.unwrap();
+        let options = Options { follow_foreign_keys: true, ..Options::default() };
+        let followed = run(&db.pool, &Actor::cli(), &plan, options, |_| {}).await;
+        if kind == OnDelete::Refuse {
+            assert!(matches!(followed, Err(Error::Referred(_))), "{followed:?}");
+            db.pool
+                .execute(
+                    "delete from public.note n using public.task_usage u where u.id = n.usage_id and u.created_at < '2026-02-03'",
+                )
+                .await
+                .unwrap();
+            assert_eq!(retain(&db, Some(date(2026, 2, 3)), None, 1_000).await.unwrap().rows_sealed(), 7);
+        } else {
+            assert_eq!(followed.unwrap().rows_sealed(), 7);
+        }
+        assert_eq!(number(&db, RAW).await, 9);
+        assert_eq!(
+            number(&db, "select count(*) from public.note where usage_id is not null").await,
+            6,
+            "those of later usage stay"
+        );
+        assert_all_there(&db, 40, 16).await;
+    }
+}
+
+#[tokio::test]
+async fn usage_that_goes_with_other_usage_is_never_sealed() {
+    let db = world().await;
+    db.pool
+        .execute(
+            "alter table public.task_usage add corrects uuid references public.task_usage (id) on delete cascade;
+             update public.task_usage set corrects = (select id from public.task_usage where created_at < '2026-02-01') where created_at > '2026-02-05'",
+        )
+        .await
+        .unwrap();
+    let plan = plan(&db.pool, keep_from(&db, Some(date(2026, 2, 3)), None).await).await.unwrap();
+    let options = Options { follow_foreign_keys: true, ..Options::default() };
+    let refused = run(&db.pool, &Actor::cli(), &plan, options, |_| {}).await.unwrap_err();
+    assert!(refused.to_string().contains("which would change what is counted"), "{refused}");
+    db.pool.execute("update public.task_usage set corrects = null").await.unwrap();
+    assert_eq!(retain(&db, Some(date(2026, 2, 3)), None, 1_000).await.unwrap().rows_sealed(), 7);
+    assert_all_there(&db, 40, 16).await;
+}
+
+#[tokio::test]
+async fn who_refers_to_usage_only_then_stops_the_run_and_nothing_is_lost() {
+    let db = world().await;
+    let plan = plan(&db.pool, keep_from(&db, Some(date(2026, 2, 3)), None).await).await.unwrap();
+    db.pool
+        .execute(
+            "create table public.note (usage_id uuid references public.task_usage (id));
+             insert into public.note select id from public.task_usage where created_at >= '2026-02-02' and created_at < '2026-02-03'",
+        )
+        .await
+        .unwrap();
+    let stopped = run(&db.pool, &Actor::cli(), &plan, Options::default(), |_| {}).await.unwrap_err();
+    let told = stopped.to_string();
+    assert!(matches!(stopped, Error::ReferredSince(_)) && told.contains("note_usage_id_fkey"), "{told}");
+    assert_eq!(number(&db, RAW).await, 12, "the days before are sealed");
+    assert_all_there(&db, 40, 16).await;
+}
+
+#[tokio::test]
+async fn a_partition_that_is_in_use_all_the_time_is_left_to_a_later_run() {
+    let db = partitioned_world().await;
+    let mut reader = db.connect().await;
+    let mut tx = reader.begin().await.unwrap();
+    tx.execute("select count(*) from public.task_usage").await.unwrap();
+    let report = retain(&db, Some(date(2026, 2, 1)), None, 10).await.unwrap();
+    assert_eq!((report.rows_sealed(), report.detached.len()), (1, 0));
+    tx.commit().await.unwrap();
+    assert_eq!(retain(&db, Some(date(2026, 2, 1)), None, 10).await.unwrap().detached, ["usage_2026_01"]);
+    assert_all_there(&db, 40, 16).await;
+}
+
+#[tokio::test]
 async fn raw_rows_from_a_backup_take_the_place_of_what_is_sealed() {
     let db = world().await;
     db.pool

@@ -80,6 +80,49 @@ async fn a_day_that_differs_is_said_and_the_exit_code_says_so() {
 }
 
 #[tokio::test]
+async fn keys_of_others_that_refer_to_usage_are_told() {
+    let database = world().await;
+    database
+        .pool
+        .execute(
+            "create table public.note (usage_id uuid references public.task_usage (id) on delete cascade);
+             insert into public.note select id from public.task_usage",
+        )
+        .await
+        .unwrap();
+    let retain = format!("retain --raw {}d", age(&database).await);
+    insta::assert_snapshot!(transcript_on(&database, &format!("{retain} --dry-run")), @"
+    Would seal 7 rows of 3 days before 2026-02-03:
+    day         rows
+    2026-01-02     1
+    2026-02-01     3
+    2026-02-02     3
+    Would be refused: raw usage is referred to by 7 rows of public.note by note_usage_id_fkey, which would delete them, too: say --follow-foreign-keys if that is meant.
+    --- exit 0
+    ");
+    insta::assert_snapshot!(transcript_on(&database, &retain), @"
+    --- standard error
+    tallybook: nothing was sealed, for raw usage is referred to, by 7 rows of public.note by note_usage_id_fkey, which would delete them, too: say --follow-foreign-keys if that is meant
+    --- exit 2
+    ");
+    insta::assert_snapshot!(transcript_on(&database, &format!("{retain} --follow-foreign-keys")), @"
+    Sealed 7 raw rows of 3 days before 2026-02-03.
+    --- exit 0
+    ");
+}
+
+#[tokio::test]
+async fn without_a_terminal_the_log_tells_how_far_it_is() {
+    let database = world().await;
+    let retain = format!("--log-level info --log-format json retain --raw {}d", age(&database).await);
+    let told = String::from_utf8(on(&database, &retain).output().unwrap().stderr).unwrap();
+    let lines: Vec<Value> = told.lines().map(|line| serde_json::from_str(line).unwrap_or_else(|_| panic!("{line}"))).collect();
+    let last = lines.iter().rfind(|line| line["message"] == "old usage is being sealed").unwrap_or_else(|| panic!("{told}"));
+    let told = ["raw_rows.sealed", "raw_rows.planned", "days.done", "days.planned"].map(|name| last[name].clone());
+    assert_eq!(told, [json!(7), json!(7), json!(3), json!(3)], "{last}");
+}
+
+#[tokio::test]
 async fn what_cannot_be_meant_is_refused() {
     let database = world().await;
     insta::assert_snapshot!(transcript_on(&database, "retain --raw 90d --quarter-hours 30d"), @"
