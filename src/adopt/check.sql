@@ -142,6 +142,15 @@ with recursive
     from tree join pg_subscription_rel r on r.srrelid = tree.oid
     group by source
     union all
+    select 'note', 'usual_design', 'table public.task_usage_daily',
+      'it is what the usual design, a watermark and a dirty queue, sums usage up in: it is left as it is, and nothing of ours reads it',
+      'Once the database is adopted, `tallybook adopt usual-design report` tells in which keys it differs from the raw rows, and how to move over.'
+    from pg_class c
+    where c.oid = to_regclass('public.task_usage_daily') and c.relkind in ('r', 'p')
+      and not exists (
+        select from unnest(array['bucket_date', 'workspace_id', 'runtime_id', 'provider', 'model']) as key (name)
+        where not exists (select from pg_attribute a where a.attrelid = c.oid and a.attname = key.name and a.attnum > 0 and not a.attisdropped))
+    union all
     select 'note', 'long_transaction', format('backend %s (%s)', pid, coalesce(nullif(application_name, ''), 'no application name')),
       format('its transaction has been open since %s: building indexes waits for its end, and nobody else for us', to_char(xact_start at time zone 'UTC', 'YYYY-MM-DD HH24:MI:SS "UTC"')),
       format('End it if nobody needs it: select pg_terminate_backend(%s)', pid)

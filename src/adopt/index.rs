@@ -21,8 +21,9 @@ enum State {
 pub(super) struct Index {
     name: String,
     qualified_name: String,
-    relation: String,
+    pub(super) relation: String,
     key: String,
+    pub(super) key_bytes: i32,
     is_leaf: bool,
     state: State,
     /// The index of the partitioned table that it is to be attached to.
@@ -34,6 +35,11 @@ impl Index {
     /// How it is created, but for the word that it is so concurrently.
     pub(super) fn definition(&self) -> String {
         format!("index {} on {} ({})", self.name, self.relation, self.key)
+    }
+
+    /// Whether rows are to be read for it: it has some of its own, and is not valid.
+    pub(super) fn is_to_be_filled(&self) -> bool {
+        self.is_leaf && self.state != State::Valid
     }
 
     fn is_done(&self) -> bool {
@@ -51,7 +57,7 @@ pub(super) async fn missing(on: &mut PgConnection) -> Result<Vec<Index>, sqlx::E
 pub(super) async fn build(on: &mut PgConnection, patience: Patience, tell: &mut impl FnMut(String)) -> Result<(), Error> {
     let missing = missing(on).await?;
     for index in &missing {
-        if index.is_leaf && index.state != State::Valid {
+        if index.is_to_be_filled() {
             if index.state == State::Invalid {
                 tell(format!("drops index {}, whose build was interrupted", index.name));
                 run(on, format!("drop index concurrently if exists {}", index.qualified_name)).await?;

@@ -5,7 +5,7 @@ with
     values ('task_usage', 'task_id', 'task'), ('task_usage', 'created_at', 'time'), ('agent_task_queue', 'id', 'id'), ('agent_task_queue', 'agent_id', 'agent'),
       ('agent_task_queue', 'issue_id', 'issue'), ('agent_task_queue', 'runtime_id', 'runtime'), ('agent', 'id', 'id'), ('issue', 'id', 'id')),
   columns as (
-    select w.source, w.label, a.attrelid, a.attnum, a.attname,
+    select w.source, w.label, case w.label when 'time' then 8 else 16 end as key_bytes, a.attrelid, a.attnum, a.attname,
       -- as raw reads name it: see tallybook.utc
       case when w.name <> 'created_at' or t.typname = 'timestamptz' then quote_ident(a.attname)
            when t.typname = 'date' then format('timezone(''UTC'', %I::timestamp)', a.attname)
@@ -29,7 +29,7 @@ with
   named as (
     select m.*, c.relnamespace as space, format('tallybook_%s_%s%s', source, label, case when level > 0 then '_' || relation else '' end) as name
     from members m join pg_class c on c.oid = m.relation)
-select n.name, format('%s.%I', n.space::regnamespace, n.name) as qualified_name, n.relation::regclass::text as relation, n.key, n.is_leaf,
+select n.name, format('%s.%I', n.space::regnamespace, n.name) as qualified_name, n.relation::regclass::text as relation, n.key, n.key_bytes, n.is_leaf,
   case when x.oid is null then 'missing' when i.indisvalid then 'valid' else 'invalid' end as state,
   (select format('%s.%I', o.space::regnamespace, o.name) from named o
    where n.level > 0 and o.relation = n.parent and o.source = n.source and o.label = n.label) as parent,

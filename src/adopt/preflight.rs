@@ -100,9 +100,19 @@ pub(super) async fn check_on(on: &mut PgConnection) -> Result<Report, sqlx::Erro
     }
     let tables = sqlx::query_as(include_str!("tables.sql")).fetch_all(&mut *on).await?;
     let missing = index::missing(on).await?;
+    if matches!(standing, Standing::NotAdopted | Standing::Begun) {
+        findings.extend(estimates(on, &missing).await?);
+    }
     let can_be_adopted = findings.iter().all(|finding| finding.severity != Severity::Obstacle);
     let indexes = missing.iter().filter(|index| index.parent.is_none()).map(Index::definition).collect();
     Ok(Report { standing, can_be_adopted, tables, indexes, findings })
+}
+
+/// What is to be read and written for the indexes, and by the backfill, as the catalog's statistics have it.
+async fn estimates(on: &mut PgConnection, missing: &[Index]) -> Result<Vec<Finding>, sqlx::Error> {
+    let (relations, key_bytes): (Vec<&str>, Vec<i32>) =
+        missing.iter().filter(|index| index.is_to_be_filled()).map(|index| (index.relation.as_str(), index.key_bytes)).unzip();
+    sqlx::query_as(include_str!("estimates.sql")).bind(relations).bind(key_bytes).fetch_all(on).await
 }
 
 fn own() -> Finding {
