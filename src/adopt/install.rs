@@ -43,7 +43,7 @@ pub async fn install(
         tell(format!("applied {:04} {}", migration.version, migration.description));
     }
     index::build(&mut session, patience, &mut tell).await?;
-    choose_form(&mut session, form, &report).await?;
+    choose_form(&mut session, form, &report, patience, &mut tell).await?;
     capture(&mut session, patience, &mut tell).await?;
     // The files as they are now: one that is rewritten later is told from them.
     session.execute("select tallybook.notice_rewrites()").await?;
@@ -52,24 +52,37 @@ pub async fn install(
     Ok(report)
 }
 
-/// How usage is captured has to be settled before its triggers are there; afterwards they stay as they are, unless told otherwise.
-async fn choose_form(on: &mut PgConnection, form: Option<Form>, found: &Report) -> Result<(), Error> {
+/// Settles how usage is captured: before its triggers are there or, where it was said, by putting others in their place.
+async fn choose_form(
+    on: &mut PgConnection,
+    form: Option<Form>,
+    found: &Report,
+    patience: Patience,
+    tell: &mut impl FnMut(String),
+) -> Result<(), Error> {
+    let is_captured =
+        "select exists (select from pg_trigger where tgrelid = 'public.task_usage'::regclass and tgname = 'tallybook_insert')";
+    let is_captured: bool = sqlx::query_scalar(is_captured).fetch_one(&mut *on).await?;
     let demanded = || found.tables.iter().find(|table| table.name == "public.task_usage").map(|table| table.captured_by.clone());
     let form = match form {
         Some(form) => Some(form.name().to_owned()),
-        None if found.standing == Standing::Adopted => None,
+        None if found.standing == Standing::Adopted || is_captured => None,
         None => demanded(),
     };
-    if let Some(form) = form {
-        let mut tx = on.begin().await?;
-        let chosen = "update tallybook.installation set usage_captured_by = $1 where usage_captured_by <> $1";
-        let is_new = sqlx::query(chosen).bind(&form).execute(&mut *tx).await?.rows_affected() > 0;
-        let is_captured = "select exists (select from pg_trigger where tgrelid = 'public.task_usage'::regclass and tgname = 'tallybook_insert')";
-        if is_new && !sqlx::query_scalar(is_captured).fetch_one(&mut *tx).await? {
-            tx.execute("select tallybook.define_capture_of_usage()").await?;
-            tx.commit().await?;
-        }
+    let Some(form) = form else { return Ok(()) };
+    let is_other = "select usage_captured_by <> $1 from tallybook.installation";
+    if !sqlx::query_scalar(is_other).bind(&form).fetch_one(&mut *on).await? {
+        return Ok(());
     }
+    if is_captured {
+        patience.run(on, "public.task_usage", &format!("select tallybook.capture_usage_by('{form}')"), tell).await?;
+        tell(format!("captures the changes of public.task_usage by {form}"));
+        return Ok(());
+    }
+    let mut tx = on.begin().await?;
+    sqlx::query("update tallybook.installation set usage_captured_by = $1").bind(&form).execute(&mut *tx).await?;
+    tx.execute("select tallybook.define_capture_of_usage()").await?;
+    tx.commit().await?;
     Ok(())
 }
 

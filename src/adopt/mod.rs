@@ -37,7 +37,9 @@ pub enum Error {
     #[error("cannot be adopted: {}; nothing was changed", obstacles(.0))]
     Refused(Box<Report>),
     /// Another one is at it.
-    #[error("is being adopted, or left, by somebody else at this moment; try again when that has ended")]
+    #[error(
+        "is being adopted, or left, by somebody else at this moment; try again when that has ended (where that was killed: in a few seconds)"
+    )]
     Busy,
     /// A lock was not to be had.
     #[error(
@@ -77,6 +79,10 @@ async fn session(pool: &PgPool) -> Result<PgConnection, Error> {
     session
         .execute("set search_path = pg_catalog; set statement_timeout = 0; set lock_timeout = 0; set timezone = 'UTC'")
         .await?;
+    // Who is killed while an index is built must not leave the server at it, with our lock. Not every server can tell.
+    if let Err(error) = session.execute("set client_connection_check_interval = '2s'").await {
+        tracing::debug!(%error, "the server does not notice in the middle of a statement that its client is gone");
+    }
     Ok(session)
 }
 

@@ -1,8 +1,10 @@
 //! Adoption: hosts' tables of several kinds, taken over while they are written, exact all the time, and left as they were found.
 mod ddl;
+mod kills;
 mod locks;
 mod refusals;
 mod replication;
+mod retention;
 mod roles;
 
 use sqlx::{AssertSqlSafe, Executor, PgConnection};
@@ -64,7 +66,7 @@ async fn assert_exact(db: &TestDatabase) {
 }
 
 /// The schema as `pg_dump` writes it, byte for byte but for the words that keep a dump from being meddled with, which are new each time.
-async fn dump(db: &TestDatabase) -> String {
+pub(crate) async fn dump(db: &TestDatabase) -> String {
     let found = Command::new(concat!(env!("CARGO_MANIFEST_DIR"), "/scripts/postgres-bin")).output().await.unwrap();
     let bin = PathBuf::from(String::from_utf8(found.stdout).unwrap().trim());
     let url = std::env::var(testing::URL_VARIABLE).unwrap();
@@ -265,5 +267,36 @@ async fn the_form_may_be_chosen() {
         fold::drain(&db.pool).await.unwrap();
         assert_exact(&db).await;
         run(&db, &format!("select tallybook.capture_usage_by('{form}')")).await;
+    }
+}
+
+#[tokio::test]
+async fn the_form_may_be_changed_on_a_database_that_is_adopted() {
+    let db = adopted(LOOSE).await;
+    backfill::run(&db.pool, 1000, |_| {}).await.unwrap();
+    // By statement: what the type of a trigger says of it.
+    let by_row = "select bool_and(tgtype & 1 = 1) from pg_trigger where tgrelid = 'public.task_usage'::regclass and tgname ~ '^tallybook_(insert|update|delete)$'";
+    for (form, is_by_row) in [(adopt::Form::Row, true), (adopt::Form::Statement, false)] {
+        let mut work = Work::begin(&db).await;
+        work.go_on().await;
+        for told in [
+            vec![format!("captures the changes of public.task_usage by {}", if is_by_row { "row" } else { "statement" })],
+            vec![],
+        ] {
+            let mut steps = Vec::new();
+            adopt::install(&db.pool, Some(form), Patience::default(), |step| steps.push(step)).await.unwrap();
+            steps.retain(|step| !step.starts_with("waiting for"));
+            assert_eq!(steps, told);
+        }
+        work.go_on().await;
+        work.end().await;
+        assert_eq!(sqlx::query_scalar::<_, bool>(by_row).fetch_one(&db.pool).await.unwrap(), is_by_row);
+        // Whoever does not say it leaves it as it is.
+        let mut steps = Vec::new();
+        adopt::install(&db.pool, None, Patience::default(), |step| steps.push(step)).await.unwrap();
+        assert_eq!(steps, [""; 0]);
+        fold::drain(&db.pool).await.unwrap();
+        assert_exact(&db).await;
+        assert_healthy(&db).await;
     }
 }
