@@ -1,4 +1,5 @@
 //! Moving over from the usual design: found in its variants, its drift listed key by key, the schedule handed over and back, and its end.
+mod adopted;
 mod cron;
 mod drift;
 
