@@ -105,7 +105,8 @@ pub(super) async fn run(command: Command, pool: &PgPool, out: &mut Output) -> an
 async fn up(pool: &PgPool, out: &mut Output) -> anyhow::Result<Outcome> {
     let before = applied(pool).await?;
     schema::ensure(pool).await.map_err(|error| anyhow::anyhow!("the database {error}"))?;
-    let new: Vec<_> = migrate::status(pool).await?.into_iter().filter(|m| m.state == State::Applied && !before.contains(&m.version)).collect();
+    let new: Vec<_> =
+        migrate::status(pool).await?.into_iter().filter(|m| m.state == State::Applied && !before.contains(&m.version)).collect();
     for migration in &new {
         out.line(format_args!("applied {:04} {}", migration.version, migration.description))?;
     }

@@ -113,7 +113,8 @@ async fn an_older_release_serves_beside_the_migrations_of_a_newer_one_and_leaves
     // It does not know the way down.
     for down in ["migrate down", "migrate down --to 12"] {
         let refused = transcript_on(&database, down);
-        let told = "tallybook: a newer Tallybook applied migration 9999: revert that with its release, then go on with this one\n";
+        let told =
+            "tallybook: a newer Tallybook applied migration 9999: revert that with its release, then go on with this one\n";
         assert!(refused.contains(told) && refused.ends_with("--- exit 2\n"), "{refused}");
     }
     let kept: bool = sqlx::query_scalar("select exists (select from tallybook.migration where version = 9999)")
