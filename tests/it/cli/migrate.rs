@@ -109,7 +109,8 @@ async fn an_older_release_serves_beside_the_migrations_of_a_newer_one_and_leaves
         examined.contains("UNCHECKED  schema: a newer Tallybook migrated the database") && examined.ends_with("--- exit 2\n"),
         "{examined}"
     );
-    assert_eq!(transcript_on(&database, "migrate up"), "Nothing to do: every migration is applied.\n--- exit 0\n");
+    let told = transcript_on(&database, "migrate up");
+    assert!(told.starts_with("Nothing to do: every migration is applied.\n") && told.ends_with("--- exit 0\n"), "{told}");
     // It does not know the way down.
     for down in ["migrate down", "migrate down --to 12"] {
         let refused = transcript_on(&database, down);
