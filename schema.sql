@@ -793,7 +793,7 @@ COMMENT ON FUNCTION tallybook.define_sources() IS 'Makes the functions that read
 CREATE FUNCTION tallybook.detach_partition(partition regclass) RETURNS boolean
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
-    SET lock_timeout TO '1s'
+    SET lock_timeout TO '200ms'
     AS $$
 declare
   left_over boolean;
@@ -806,6 +806,9 @@ begin
   execute format('lock table %s in access exclusive mode', partition);
   execute format('select exists (select from %s)', partition) into left_over;
   if not left_over then
+    -- nothing of it goes past the triggers
+    delete from tallybook.source_file f
+    where f.source = partition::text or f.source in (select p.relid::regclass::text from pg_partition_tree(partition) p);
     execute format('alter table public.task_usage detach partition %s', partition);
   end if;
   return not left_over;
@@ -2180,6 +2183,12 @@ declare
   happened constant text := format('%s and (happened_at >= %L%s)', tallybook.happened_in(since, until), coalesce(after, '-infinity'), or_none);
   event_key constant text := case when exists (select from tallybook.source_columns() where source = 'task_usage' and name = 'event_key' and number is not null)
     then tallybook.column_of('u', 'task_usage', 'event_key') || '::text' else '''''' end;
+  -- adopted tables may have other names for them
+  task_id constant text := tallybook.column_of('t', 'agent_task_queue', 'id');
+  agent_id constant text := tallybook.column_of('a', 'agent', 'id');
+  issue_id constant text := tallybook.column_of('i', 'issue', 'id');
+  agent_of_task constant text := tallybook.column_of('t', 'agent_task_queue', 'agent_id');
+  issue_of_task constant text := tallybook.column_of('t', 'agent_task_queue', 'issue_id');
   tasks uuid[];
   agents uuid[];
   issues uuid[];
@@ -2198,17 +2207,20 @@ begin
   into rows_seen, reached, tasks using rows_max;
   -- what decides the keys stays as it is until the transaction ends: else a move that commits meanwhile would be undone by what is sealed. Who
   -- reports holds a lock on the task, too, and has to see what was sealed before.
-  tasks := array(select t.id from public.agent_task_queue t where t.id = any (tasks) order by t.id for update skip locked);
-  agents := array(
-    select a.id from public.agent a
-    where a.id in (select t.agent_id from public.agent_task_queue t where t.id = any (tasks)) order by a.id for share skip locked);
-  issues := array(
-    select i.id from public.issue i
-    where i.id in (select t.issue_id from public.agent_task_queue t where t.id = any (tasks)) order by i.id for share skip locked);
+  execute format('select array(select %1$s from public.agent_task_queue t where %1$s = any ($1) order by %1$s for update skip locked)', task_id)
+  into tasks using tasks;
+  execute format('select array(
+      select %1$s from public.agent a
+      where %1$s in (select %2$s from public.agent_task_queue t where %3$s = any ($1)) order by %1$s for share skip locked)', agent_id, agent_of_task, task_id)
+  into agents using tasks;
+  execute format('select array(
+      select %1$s from public.issue i
+      where %1$s in (select %2$s from public.agent_task_queue t where %3$s = any ($1)) order by %1$s for share skip locked)', issue_id, issue_of_task, task_id)
+  into issues using tasks;
   tasks := array(
-    select t.id from public.agent_task_queue t
+    select t.id from tallybook.task_rows() t
     where t.id = any (tasks) and t.agent_id = any (agents)
-      and (t.issue_id = any (issues) or not exists (select from public.issue i where i.id = t.issue_id)));
+      and (t.issue_id = any (issues) or not exists (select from tallybook.issue_rows() i where i.id = t.issue_id)));
 
   execute format($sql$
     with
@@ -2224,9 +2236,9 @@ begin
       keyed as (
         select %4$s, a.workspace_id, t.runtime_id, t.agent_id, i.project_id, %5$s, c.cost_usd_ticks, c.event_count
         from removed c
-        join public.agent_task_queue t on t.id = c.task_id
-        join public.agent a on a.id = t.agent_id
-        left join public.issue i on i.id = t.issue_id),
+        join tallybook.task_rows() t on t.id = c.task_id
+        join tallybook.agent_rows() a on a.id = t.agent_id
+        left join tallybook.issue_rows() i on i.id = t.issue_id),
       sealed as (
         insert into tallybook.sealed_usage (bucket_start, workspace_id, runtime_id, agent_id, project_id, provider, model, %6$s)
         select k.bucket_start, k.workspace_id, k.runtime_id, k.agent_id, k.project_id, k.provider, k.model, %7$s

@@ -91,9 +91,24 @@ async fn keys_of_others_that_refer_to_usage_are_told() {
         .await
         .unwrap();
     let retain = format!("retain --raw {}d", age(&database).await);
-    insta::assert_snapshot!(transcript_on(&database, &format!("{retain} --dry-run")), @"");
-    insta::assert_snapshot!(transcript_on(&database, &retain), @"");
-    insta::assert_snapshot!(transcript_on(&database, &format!("{retain} --follow-foreign-keys")), @"");
+    insta::assert_snapshot!(transcript_on(&database, &format!("{retain} --dry-run")), @"
+    Would seal 7 rows of 3 days before 2026-02-03:
+    day         rows
+    2026-01-02     1
+    2026-02-01     3
+    2026-02-02     3
+    Would be refused: raw usage is referred to by 7 rows of public.note by note_usage_id_fkey, which would delete them, too: say --follow-foreign-keys if that is meant.
+    --- exit 0
+    ");
+    insta::assert_snapshot!(transcript_on(&database, &retain), @"
+    --- standard error
+    tallybook: nothing was sealed, for raw usage is referred to, by 7 rows of public.note by note_usage_id_fkey, which would delete them, too: say --follow-foreign-keys if that is meant
+    --- exit 2
+    ");
+    insta::assert_snapshot!(transcript_on(&database, &format!("{retain} --follow-foreign-keys")), @"
+    Sealed 7 raw rows of 3 days before 2026-02-03.
+    --- exit 0
+    ");
 }
 
 #[tokio::test]
