@@ -7,6 +7,7 @@ use std::process::{Child, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 use tallybook::adopt::{self, Patience};
 use tallybook::rollup::{backfill, fold};
+use tokio::process::Command;
 use tokio::task::JoinSet;
 
 /// The advisory lock of whoever adopts or leaves.
@@ -46,8 +47,8 @@ async fn kill_when(db: &TestDatabase, mut child: Child, question: &str) -> ExitS
 }
 
 /// Lets it come to its end.
-fn finish(db: &TestDatabase, arguments: &str) {
-    let output = on(db, arguments).output().unwrap();
+async fn finish(db: &TestDatabase, arguments: &str) {
+    let output = Command::from(on(db, arguments)).output().await.unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
 }
 
@@ -68,7 +69,7 @@ async fn kill_at_each(db: &TestDatabase, arguments: &str, steps: &[String]) {
         the_host_goes_on(db).await;
     }
     assert!(kills * 2 > steps.len(), "{kills} of {} runs were killed", steps.len());
-    finish(db, arguments);
+    finish(db, arguments).await;
 }
 
 #[tokio::test]
@@ -116,7 +117,7 @@ async fn is_killed_inside_a_build(schema: &'static str) -> (TestDatabase, String
         the_host_goes_on(&db).await;
     }
     reader.execute("commit").await.unwrap();
-    finish(&db, UP);
+    finish(&db, UP).await;
     the_host_goes_on(&db).await;
     backfill::run(&db.pool, 1000, |_| {}).await.unwrap();
     assert_exact(&db).await;
@@ -140,13 +141,13 @@ async fn m02_who_is_killed_inside_a_build_leaves_nobody_at_it() {
     assert_eq!(kill_when(&db, start(&db, DOWN), HELD_UP).await.signal(), Some(9));
     the_host_goes_on(&db).await;
     reader.execute("commit").await.unwrap();
-    finish(&db, DOWN);
+    finish(&db, DOWN).await;
     assert_eq!(dump(&db).await, before);
 }
 
 #[tokio::test]
 async fn m02_nor_inside_that_of_a_partition() {
     let (db, before) = is_killed_inside_a_build(PARTITIONED).await;
-    finish(&db, DOWN);
+    finish(&db, DOWN).await;
     assert_eq!(dump(&db).await, before);
 }

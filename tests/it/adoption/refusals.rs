@@ -89,6 +89,30 @@ async fn nothing_and_our_own_tables_are_not_adopted() {
     assert!(matches!(adopt::refresh(&ours.pool).await, Err(Error::Own)));
 }
 
+#[tokio::test]
+async fn what_is_to_be_read_and_written_is_estimated_where_the_catalog_knows() {
+    let db = testing::empty_database().await;
+    run(&db, LOOSE).await;
+    run(&db, "alter table public.task_usage set (autovacuum_enabled = false); alter table public.agent_task_queue set (autovacuum_enabled = false)").await;
+    let told = async |code: &str| {
+        let found = adopt::check(&db.pool).await.unwrap().findings;
+        found.into_iter().find(|finding| finding.code == code).map(|finding| format!("{} {}", finding.what, finding.advice))
+    };
+    let builds = told("index_builds").await.unwrap();
+    assert!(builds.contains("80 kB of disk") && builds.contains("0 rows, without tables that were never analyzed"), "{builds}");
+    assert!(told("backfill").await.unwrap().contains("about 0 without what was never analyzed"));
+    // A million rows: 28 bytes an entry of an id, 20 of a time, and a tenth of each page free.
+    run(&db, "update pg_class set reltuples = 1000000 where relname in ('task_usage', 'agent_task_queue')").await;
+    let builds = told("index_builds").await.unwrap();
+    assert!(
+        builds.contains("at most about 140 MB of disk") && builds.contains("together about 10,000,000 rows Estimated"),
+        "{builds}"
+    );
+    assert!(told("backfill").await.unwrap().contains("about 1,000,000, day by day"));
+    adopt::install(&db.pool, None, Patience::default(), drop).await.unwrap();
+    assert_eq!((told("index_builds").await, told("backfill").await), (None, None), "there is nothing to come");
+}
+
 /// What a command said, but for the migrations, of which there will be more.
 fn told(db: &TestDatabase, arguments: &str) -> String {
     let transcript = transcript_on(db, arguments);
@@ -111,6 +135,12 @@ async fn the_commands_tell_what_they_do() {
     NOTE      table public.task_usage: it has no column cost_usd_ticks: all its tokens count as not priced by their provider
 
     NOTE      table public.task_usage: it has no column event_key: a task has one row for each provider and model
+
+    NOTE      the indexes to be built: they take at most about 48 kB of disk, and as much WAL; each build reads its table twice, together about 800 rows
+              Estimated from pg_class.reltuples. How long it takes depends on the disk, and on maintenance_work_mem (64MB): pg_stat_progress_create_index shows how far a build is.
+
+    NOTE      table public.task_usage: the backfill will sum its rows, about 280, day by day; reads are exact before, during and after
+              Once the database is adopted, `tallybook backfill --dry-run` tells about how long that takes, from a sample.
 
     To be built, concurrently:
       index tallybook_agent_task_queue_agent on public.agent_task_queue (agent_id)

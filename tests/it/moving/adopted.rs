@@ -82,7 +82,8 @@ async fn m09_a_host_moves_over_and_back_and_leaves_as_it_came() {
         let said = told(&db, command);
         assert!(said.starts_with(says) && said.ends_with("--- exit 0\n"), "{said}");
         work(&db, &format!("m{}", said.len())).await;
-        db.pool.execute("select public.rollup_task_usage_daily(); select tallybook.fold(1, 1000)").await.unwrap();
+        db.pool.execute("select public.rollup_task_usage_daily()").await.unwrap();
+        db.pool.execute("select tallybook.fold(1, 1000)").await.unwrap();
         assert_exact(&db);
         db.pool.execute("delete from public.task_usage where model like 'm%'").await.unwrap();
     }

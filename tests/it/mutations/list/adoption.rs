@@ -60,4 +60,17 @@ pub(super) const MUTATIONS: &[Mutation] = &[
         )],
         &["adoption::the_form"],
     ),
+    mutation(
+        "sealing knows an adopted task by the name that its id had",
+        &[("task_id constant text := tallybook.column_of('t', 'agent_task_queue', 'id');", "task_id constant text := 't.id';")],
+        &["renamed_columns_are_sealed"],
+    ),
+    mutation(
+        "a partition that retention detaches seems to have gone with rows",
+        &[(
+            "delete from tallybook.source_file f\n    where f.source = partition::text or f.source in",
+            "delete from tallybook.source_file f\n    where false and f.source in",
+        )],
+        &["partitions_that_were_sealed_go"],
+    ),
 ];
