@@ -40,8 +40,8 @@ impl Reference {
     pub fn is_in_the_way(&self, may_act: bool) -> bool {
         match self.on_delete {
             OnDelete::Refuse => self.rows != Some(0),
-            // Whoever allows that means rows that are no usage.
-            _ if self.is_source => self.rows != Some(0),
+            // Whoever allows that means rows that are not counted.
+            OnDelete::Cascade if self.is_source => self.rows != Some(0),
             _ => !may_act,
         }
     }
@@ -59,7 +59,7 @@ impl fmt::Display for Reference {
             (OnDelete::Refuse, _) => {
                 "which does not let them go: delete or detach those rows first, give the key an ON DELETE CASCADE or SET NULL, or keep that usage longer"
             }
-            (_, true) => "which would change what is counted: drop the key, or keep that usage longer",
+            (OnDelete::Cascade, true) => "which would change what is counted: drop the key, or keep that usage longer",
             (OnDelete::Cascade, _) => "which would delete them, too: say --follow-foreign-keys if that is meant",
             (OnDelete::SetNull | OnDelete::SetDefault, _) => {
                 "which would take the reference out of them: say --follow-foreign-keys if that is meant"

@@ -118,11 +118,11 @@ pub enum Error {
     /// Others refer to usage that is to go.
     #[error("nothing was sealed, for raw usage is referred to, by {}", told(.0))]
     Referred(Vec<Reference>),
-    /// Others refer to usage since it was looked for, and their key does not let it go.
+    /// Others refer to usage since it was looked for, or to what would go with it, and their key does not let it go.
     #[error(
-        "raw usage is referred to since this run began, and not all of it was sealed: {0}; run the same again, which says what to do"
+        "a foreign key kept usage from being sealed, and what had been sealed before it stays so: {0}; the same with --dry-run tells what refers to usage"
     )]
-    ReferredSince(sqlx::Error),
+    KeptByKey(sqlx::Error),
     /// A day was exact before and is not after. Nothing is lost: raw and sealed usage hold all of it.
     #[error(
         "{day} differs in {} since its usage was sealed, and nothing more was; `tallybook doctor` looks for the cause, `tallybook repair` rebuilds the day", .rollups.join(" and ")
@@ -141,7 +141,7 @@ pub enum Error {
 impl From<sqlx::Error> for Error {
     fn from(error: sqlx::Error) -> Self {
         let code = error.as_database_error().and_then(sqlx::error::DatabaseError::code);
-        if code.is_some_and(|code| code == FOREIGN_KEY_VIOLATION) { Self::ReferredSince(error) } else { Self::Database(error) }
+        if code.is_some_and(|code| code == FOREIGN_KEY_VIOLATION) { Self::KeptByKey(error) } else { Self::Database(error) }
     }
 }
 

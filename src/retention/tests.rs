@@ -403,8 +403,17 @@ async fn usage_that_goes_with_other_usage_is_never_sealed() {
     let options = Options { follow_foreign_keys: true, ..Options::default() };
     let refused = run(&db.pool, &Actor::cli(), &plan, options, |_| {}).await.unwrap_err();
     assert!(refused.to_string().contains("which would change what is counted"), "{refused}");
-    db.pool.execute("update public.task_usage set corrects = null").await.unwrap();
-    assert_eq!(retain(&db, Some(date(2026, 2, 3)), None, 1_000).await.unwrap().rows_sealed(), 7);
+    // A reference that is taken out changes nothing that counts.
+    db.pool
+        .execute(
+            "alter table public.task_usage drop constraint task_usage_corrects_fkey,
+               add foreign key (corrects) references public.task_usage (id) on delete set null",
+        )
+        .await
+        .unwrap();
+    assert!(matches!(retain(&db, Some(date(2026, 2, 3)), None, 1_000).await, Err(Error::Referred(_))));
+    let plan = super::plan(&db.pool, keep_from(&db, Some(date(2026, 2, 3)), None).await).await.unwrap();
+    assert_eq!(run(&db.pool, &Actor::cli(), &plan, options, |_| {}).await.unwrap().rows_sealed(), 7);
     assert_all_there(&db, 40, 16).await;
 }
 
@@ -421,7 +430,7 @@ async fn who_refers_to_usage_only_then_stops_the_run_and_nothing_is_lost() {
         .unwrap();
     let stopped = run(&db.pool, &Actor::cli(), &plan, Options::default(), |_| {}).await.unwrap_err();
     let told = stopped.to_string();
-    assert!(matches!(stopped, Error::ReferredSince(_)) && told.contains("note_usage_id_fkey"), "{told}");
+    assert!(matches!(stopped, Error::KeptByKey(_)) && told.contains("note_usage_id_fkey"), "{told}");
     assert_eq!(number(&db, RAW).await, 12, "the days before are sealed");
     assert_all_there(&db, 40, 16).await;
 }
