@@ -129,7 +129,8 @@ struct Steps<'a> {
 impl Steps<'_> {
     fn show(&mut self, step: &str) {
         self.taken += 1;
-        if let Err(error) = self.out.line(printable(step)) {
+        // Seen at once: the next step may take hours.
+        if let Err(error) = self.out.line(printable(step)).and_then(|()| self.out.finish()) {
             self.failure.get_or_insert(error);
         }
     }
@@ -162,6 +163,10 @@ async fn revert(down: &Down, pool: &PgPool, out: &mut Output) -> anyhow::Result<
     let before = migrate::status(pool).await?;
     let mut newest_first = before.iter().rev().filter(|m| m.state != State::Pending);
     let Some(newest) = newest_first.next() else {
+        // Whoever was killed after the last of them was reverted has left the list of them behind.
+        if down.to == Some(0) && migrate::has_list(pool).await? {
+            migrate::down(pool, 0).await?;
+        }
         out.line("Nothing to do: no migration is applied.")?;
         return Ok(Outcome::Done);
     };

@@ -168,9 +168,14 @@ async fn in_session(
     done
 }
 
+/// Whether there is a list of what was applied.
+pub(crate) async fn has_list(pool: &PgPool) -> Result<bool, sqlx::Error> {
+    sqlx::query_scalar("select to_regclass($1) is not null").bind(TABLE).fetch_one(pool).await
+}
+
 /// Every migration that we carry or that the database has, in order.
 pub async fn status(pool: &PgPool) -> Result<Vec<Migration>, sqlx::Error> {
-    let exists: bool = sqlx::query_scalar("select to_regclass($1) is not null").bind(TABLE).fetch_one(pool).await?;
+    let exists = has_list(pool).await?;
     let mut applied: BTreeMap<i64, (String, bool, Vec<u8>)> = BTreeMap::new();
     if exists {
         let rows: Vec<(i64, String, bool, Vec<u8>)> =

@@ -3,7 +3,7 @@
 //! The engine's part is SQL (`tallybook.seal`, `tallybook.thin`): the truth is raw plus sealed, both sides of a move are captured, and a row of
 //! raw usage is deleted, sealed, and its identity kept in one statement. These modules drive it, in the order in which it happens:
 //! - [`age`] is how old is old; [`mod@plan`] finds the UTC days that are;
-//! - [`reference`] finds the foreign keys of others that refer to raw usage, and what they would do;
+//! - [`mod@reference`] finds the foreign keys of others that refer to raw usage, and what they would do;
 //! - [`mod@run`] takes them one by one, oldest first: a day is compared with raw usage in every rollup, sealed in small transactions or thinned in
 //!   one, and compared again;
 //! - [`partition`] detaches the partitions of which nothing is left.
