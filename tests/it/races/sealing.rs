@@ -360,7 +360,7 @@ async fn sealed_identities_are_kept_and_none_is_taken_for_another() {
     .fetch_one(&mut conn)
     .await
     .unwrap();
-    assert_eq!(rows, (5, 5));
+    assert_eq!(rows, (4, 5), "two differ in the spelling of their provider alone");
     let distinct: i64 = sqlx::query_scalar(
         "select count(distinct tallybook.identity_digest(the('task 1'), provider, model, event_key))
          from (values ('a', 'b', 'c'), ('ab', '', 'c'), ('a', 'bc', ''), ('', 'ab', 'c'), ('a', '1:b', 'c'), ('a', 'b:c', ''), ('a', 'b', ':c'), ('A', 'b', 'c'))
@@ -369,7 +369,7 @@ async fn sealed_identities_are_kept_and_none_is_taken_for_another() {
     .fetch_one(&mut conn)
     .await
     .unwrap();
-    assert_eq!(distinct, 8);
+    assert_eq!(distinct, 7, "a provider is the same however it is spelt");
 }
 
 #[tokio::test]

@@ -115,14 +115,19 @@ pub(super) const MUTATIONS: &[Mutation] = &[
         "identities are one by chance of their parts",
         &[
             (
-                "coalesce(task_id::text, '') || ':' || coalesce(pg_catalog.length(provider), 0) || ':' || coalesce(provider, '')",
-                "coalesce(task_id::text, '') || coalesce(provider, '')",
+                "coalesce(task_id::text, '') || ':' || coalesce(pg_catalog.length(provider), 0) || ':' || coalesce(pg_catalog.lower(provider collate \"C\"), '')",
+                "coalesce(task_id::text, '') || coalesce(pg_catalog.lower(provider collate \"C\"), '')",
             ),
             (
                 "|| ':' || coalesce(pg_catalog.length(model), 0) || ':' || coalesce(model, '') || ':' || coalesce(event_key, '')",
                 "|| coalesce(model, '') || coalesce(event_key, '')",
             ),
         ],
+        &["sealed_identities_are_kept"],
+    ),
+    mutation(
+        "sealed identities keep the case of their providers",
+        &[("coalesce(pg_catalog.lower(provider collate \"C\"), '')", "coalesce(provider, '')")],
         &["sealed_identities_are_kept"],
     ),
     mutation(
