@@ -1,8 +1,8 @@
 //! Moving over where the source tables are the host's, and the usual design has run on them for long.
-use super::{DRIFT, USUAL, answer};
+use super::{DRIFT, USUAL, answer, differences};
 use crate::adoption::dump;
 use crate::cli::transcript_on;
-use serde_json::{Value, json};
+use serde_json::json;
 use sqlx::{AssertSqlSafe, Executor};
 use tallybook::testing::{self, TestDatabase};
 
@@ -55,14 +55,8 @@ async fn m09_a_host_moves_over_and_back_and_leaves_as_it_came() {
     let adopted = told(&db, "migrate up --adopt");
     assert!(adopted.ends_with("--- exit 0\n"), "{adopted}");
     let report = answer(&db, "adopt usual-design report --json");
-    let differences: Vec<Value> = report["comparison"]["differences"]
-        .as_array()
-        .unwrap()
-        .iter()
-        .map(|d| json!([d["kind"], d["bucket_date"], d["model"], d["table"]["input_tokens"], d["raw"]["input_tokens"]]))
-        .collect();
     assert_eq!(
-        differences,
+        differences(&report),
         [
             json!(["ghost", "2026-02-14", "zoned", 80, 0]),
             json!(["missing", "2026-02-13", "zoned", 0, 80]),

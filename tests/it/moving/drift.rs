@@ -1,7 +1,7 @@
 //! Drift of every kind is listed, key by key; what is exact is not.
-use super::{DRIFT, answer, usual};
+use super::{DRIFT, answer, differences, usual};
 use crate::cli::transcript_on;
-use serde_json::{Value, json};
+use serde_json::json;
 use sqlx::Executor;
 
 #[tokio::test]
@@ -16,14 +16,8 @@ async fn each_kind_of_drift_is_listed_with_both_sums() {
 
     sqlx::raw_sql(DRIFT).execute(&mut db.connect().await).await.unwrap();
     let report = answer(&db, "adopt usual-design report --json");
-    let differences: Vec<Value> = report["comparison"]["differences"]
-        .as_array()
-        .unwrap()
-        .iter()
-        .map(|d| json!([d["kind"], d["bucket_date"], d["model"], d["table"]["input_tokens"], d["raw"]["input_tokens"]]))
-        .collect();
     assert_eq!(
-        differences,
+        differences(&report),
         [
             json!(["ghost", "2026-02-14", "zoned", 80, 0]),
             json!(["missing", "2026-02-13", "zoned", 0, 80]),

@@ -4,7 +4,7 @@ mod cron;
 mod drift;
 
 use crate::cli::{on, transcript_on};
-use serde_json::Value;
+use serde_json::{Value, json};
 use sqlx::Executor;
 use tallybook::db::pool::PgPool;
 use tallybook::testing::{self, TestDatabase};
@@ -23,6 +23,14 @@ async fn usual() -> TestDatabase {
 
 fn answer(db: &TestDatabase, arguments: &str) -> Value {
     serde_json::from_slice(&on(db, arguments).output().unwrap().stdout).unwrap()
+}
+
+/// What a report says of each key that differs: how, which, and its input tokens in the table and in the raw rows.
+fn differences(report: &Value) -> Vec<Value> {
+    let found = report["comparison"]["differences"].as_array().unwrap().iter();
+    found
+        .map(|d| json!([d["kind"], d["bucket_date"], d["model"], d["table"]["input_tokens"], d["raw"]["input_tokens"]]))
+        .collect()
 }
 
 /// Everything in public, as the catalogs have it, and every row of the old design's tables.
