@@ -280,7 +280,7 @@ mod tests {
         let pool = lazy(db.options(), None, 1);
         pool.execute("create table before ()").await.unwrap();
         let begin = pool.begin_with("begin isolation level repeatable read read only");
-        assert!(timeout(Duration::ZERO, begin).await.is_err(), "it was given up");
+        assert!(begin.now_or_never().is_none(), "it was given up");
         pool.execute("create table after ()").await.unwrap();
         let kept: bool = sqlx::query_scalar("select to_regclass('public.after') is not null").fetch_one(&db.pool).await.unwrap();
         assert!(kept);
