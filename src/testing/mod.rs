@@ -12,6 +12,7 @@ use crate::db::pool::PgPool;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection};
 use std::collections::BTreeMap;
+use std::sync::mpsc::{self, RecvTimeoutError};
 use std::time::Duration;
 use tokio::sync::OnceCell;
 
@@ -50,18 +51,24 @@ impl TestDatabase {
 impl Drop for TestDatabase {
     fn drop(&mut self) {
         let name = std::mem::take(&mut self.name);
+        let (done, is_done) = mpsc::channel::<()>();
         // The test's runtime is about to end: drop the database from a runtime of our own.
-        let dropping = std::thread::spawn(move || {
-            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-            runtime.block_on(async {
-                let mut server = maintenance().await;
-                server.execute(AssertSqlSafe(format!("drop database if exists {name} with (force)"))).await
-            })?;
-            Ok::<_, Box<dyn std::error::Error + Send + Sync>>(())
+        std::thread::spawn(move || {
+            let dropping = || {
+                let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+                runtime.block_on(async {
+                    let mut server = maintenance().await;
+                    server.execute(AssertSqlSafe(format!("drop database if exists {name} with (force)"))).await
+                })?;
+                Ok::<_, Box<dyn std::error::Error>>(())
+            };
+            if let Err(error) = dropping() {
+                tracing::warn!(%error, "a test's database was left behind");
+            }
+            drop(done);
         });
-        if let Ok(Err(error)) = dropping.join() {
-            tracing::warn!(%error, "a test's database was left behind");
-        }
+        // The server may have to wait for a session that the test's runtime was about to begin, and that runtime stands still until we return.
+        let _: Result<(), RecvTimeoutError> = is_done.recv_timeout(Duration::from_secs(1));
     }
 }
 
