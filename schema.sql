@@ -202,11 +202,14 @@ CREATE FUNCTION tallybook.capture_agent() RETURNS trigger
       
       begin
         
-        if tg_op operator(pg_catalog.<>) 'INSERT' then
-          insert into tallybook.agent_change (agent_id, workspace_id, sign) values (old.id, old.workspace_id, -1);
-        end if;
-        if tg_op operator(pg_catalog.<>) 'DELETE' then
+        if tg_op operator(pg_catalog.=) 'UPDATE' then
+          insert into tallybook.agent_change (agent_id, workspace_id, sign) values (old.id, old.workspace_id, -1), (new.id, new.workspace_id, 1);
+        elsif tg_op operator(pg_catalog.=) 'INSERT' then
           insert into tallybook.agent_change (agent_id, workspace_id, sign) values (new.id, new.workspace_id, 1);
+        elsif tg_level operator(pg_catalog.=) 'ROW' then
+          insert into tallybook.agent_change (agent_id, workspace_id, sign) values (old.id, old.workspace_id, -1);
+        else
+          insert into tallybook.agent_change (agent_id, workspace_id, sign) select r.id, r.workspace_id, -1 from old_rows r;
         end if;
         return null;
       end $$;
@@ -241,11 +244,14 @@ CREATE FUNCTION tallybook.capture_issue() RETURNS trigger
       
       begin
         
-        if tg_op operator(pg_catalog.<>) 'INSERT' then
-          insert into tallybook.issue_change (issue_id, project_id, sign) values (old.id, old.project_id, -1);
-        end if;
-        if tg_op operator(pg_catalog.<>) 'DELETE' then
+        if tg_op operator(pg_catalog.=) 'UPDATE' then
+          insert into tallybook.issue_change (issue_id, project_id, sign) values (old.id, old.project_id, -1), (new.id, new.project_id, 1);
+        elsif tg_op operator(pg_catalog.=) 'INSERT' then
           insert into tallybook.issue_change (issue_id, project_id, sign) values (new.id, new.project_id, 1);
+        elsif tg_level operator(pg_catalog.=) 'ROW' then
+          insert into tallybook.issue_change (issue_id, project_id, sign) values (old.id, old.project_id, -1);
+        else
+          insert into tallybook.issue_change (issue_id, project_id, sign) select r.id, r.project_id, -1 from old_rows r;
         end if;
         return null;
       end $$;
@@ -274,11 +280,14 @@ CREATE FUNCTION tallybook.capture_task() RETURNS trigger
       
       begin
         
-        if tg_op operator(pg_catalog.<>) 'INSERT' then
-          insert into tallybook.task_change (task_id, agent_id, runtime_id, issue_id, sign) values (old.id, old.agent_id, old.runtime_id, old.issue_id, -1);
-        end if;
-        if tg_op operator(pg_catalog.<>) 'DELETE' then
+        if tg_op operator(pg_catalog.=) 'UPDATE' then
+          insert into tallybook.task_change (task_id, agent_id, runtime_id, issue_id, sign) values (old.id, old.agent_id, old.runtime_id, old.issue_id, -1), (new.id, new.agent_id, new.runtime_id, new.issue_id, 1);
+        elsif tg_op operator(pg_catalog.=) 'INSERT' then
           insert into tallybook.task_change (task_id, agent_id, runtime_id, issue_id, sign) values (new.id, new.agent_id, new.runtime_id, new.issue_id, 1);
+        elsif tg_level operator(pg_catalog.=) 'ROW' then
+          insert into tallybook.task_change (task_id, agent_id, runtime_id, issue_id, sign) values (old.id, old.agent_id, old.runtime_id, old.issue_id, -1);
+        else
+          insert into tallybook.task_change (task_id, agent_id, runtime_id, issue_id, sign) select r.id, r.agent_id, r.runtime_id, r.issue_id, -1 from old_rows r;
         end if;
         return null;
       end $$;
@@ -294,7 +303,6 @@ begin
     raise exception 'usage is captured by ''statement'' or by ''row'', not by %', quote_nullable(form) using errcode = 'invalid_parameter_value';
   end if;
   update tallybook.installation set usage_captured_by = form;
-  perform tallybook.define_capture_of_usage();
   perform tallybook.install_capture('task_usage');
 end $$;
 
@@ -305,8 +313,13 @@ CREATE FUNCTION tallybook.capture_usage_delete() RETURNS trigger
     AS $$
       
       begin
-        
-        insert into tallybook.usage_change (task_id, provider, model, happened_at, input_tokens, output_tokens, cache_read_tokens, cache_write_tokens, cache_write_1h_tokens, cost_usd_ticks, event_count) select r.task_id as task_id, r.provider::pg_catalog.text collate pg_catalog."C" as provider, r.model::pg_catalog.text collate pg_catalog."C" as model, r.created_at as happened_at, operator(pg_catalog.-) coalesce(r.input_tokens, 0)::numeric, operator(pg_catalog.-) coalesce(r.output_tokens, 0)::numeric, operator(pg_catalog.-) coalesce(r.cache_read_tokens, 0)::numeric, operator(pg_catalog.-) coalesce(r.cache_write_tokens, 0)::numeric, operator(pg_catalog.-) coalesce(r.cache_write_1h_tokens, 0)::numeric, operator(pg_catalog.-) r.cost_usd_ticks::numeric, -1 from old_rows r;
+        if tg_level operator(pg_catalog.=) 'ROW' then
+          
+          insert into tallybook.usage_change (task_id, provider, model, happened_at, input_tokens, output_tokens, cache_read_tokens, cache_write_tokens, cache_write_1h_tokens, cost_usd_ticks, event_count) select old.task_id as task_id, old.provider::pg_catalog.text collate pg_catalog."C" as provider, old.model::pg_catalog.text collate pg_catalog."C" as model, old.created_at as happened_at, operator(pg_catalog.-) coalesce(old.input_tokens, 0)::numeric, operator(pg_catalog.-) coalesce(old.output_tokens, 0)::numeric, operator(pg_catalog.-) coalesce(old.cache_read_tokens, 0)::numeric, operator(pg_catalog.-) coalesce(old.cache_write_tokens, 0)::numeric, operator(pg_catalog.-) coalesce(old.cache_write_1h_tokens, 0)::numeric, operator(pg_catalog.-) old.cost_usd_ticks::numeric, -1;
+        else
+          
+          insert into tallybook.usage_change (task_id, provider, model, happened_at, input_tokens, output_tokens, cache_read_tokens, cache_write_tokens, cache_write_1h_tokens, cost_usd_ticks, event_count) select r.task_id as task_id, r.provider::pg_catalog.text collate pg_catalog."C" as provider, r.model::pg_catalog.text collate pg_catalog."C" as model, r.created_at as happened_at, operator(pg_catalog.-) coalesce(r.input_tokens, 0)::numeric, operator(pg_catalog.-) coalesce(r.output_tokens, 0)::numeric, operator(pg_catalog.-) coalesce(r.cache_read_tokens, 0)::numeric, operator(pg_catalog.-) coalesce(r.cache_write_tokens, 0)::numeric, operator(pg_catalog.-) coalesce(r.cache_write_1h_tokens, 0)::numeric, operator(pg_catalog.-) r.cost_usd_ticks::numeric, -1 from old_rows r;
+        end if;
         return null;
       end $$;
 
@@ -317,8 +330,13 @@ CREATE FUNCTION tallybook.capture_usage_insert() RETURNS trigger
     AS $$
       
       begin
-        
-        insert into tallybook.usage_change (task_id, provider, model, happened_at, input_tokens, output_tokens, cache_read_tokens, cache_write_tokens, cache_write_1h_tokens, cost_usd_ticks, event_count) select r.task_id as task_id, r.provider::pg_catalog.text collate pg_catalog."C" as provider, r.model::pg_catalog.text collate pg_catalog."C" as model, r.created_at as happened_at, coalesce(r.input_tokens, 0)::numeric, coalesce(r.output_tokens, 0)::numeric, coalesce(r.cache_read_tokens, 0)::numeric, coalesce(r.cache_write_tokens, 0)::numeric, coalesce(r.cache_write_1h_tokens, 0)::numeric, r.cost_usd_ticks::numeric, 1 from new_rows r;
+        if tg_level operator(pg_catalog.=) 'ROW' then
+          
+          insert into tallybook.usage_change (task_id, provider, model, happened_at, input_tokens, output_tokens, cache_read_tokens, cache_write_tokens, cache_write_1h_tokens, cost_usd_ticks, event_count) select new.task_id as task_id, new.provider::pg_catalog.text collate pg_catalog."C" as provider, new.model::pg_catalog.text collate pg_catalog."C" as model, new.created_at as happened_at, coalesce(new.input_tokens, 0)::numeric, coalesce(new.output_tokens, 0)::numeric, coalesce(new.cache_read_tokens, 0)::numeric, coalesce(new.cache_write_tokens, 0)::numeric, coalesce(new.cache_write_1h_tokens, 0)::numeric, new.cost_usd_ticks::numeric, 1;
+        else
+          
+          insert into tallybook.usage_change (task_id, provider, model, happened_at, input_tokens, output_tokens, cache_read_tokens, cache_write_tokens, cache_write_1h_tokens, cost_usd_ticks, event_count) select r.task_id as task_id, r.provider::pg_catalog.text collate pg_catalog."C" as provider, r.model::pg_catalog.text collate pg_catalog."C" as model, r.created_at as happened_at, coalesce(r.input_tokens, 0)::numeric, coalesce(r.output_tokens, 0)::numeric, coalesce(r.cache_read_tokens, 0)::numeric, coalesce(r.cache_write_tokens, 0)::numeric, coalesce(r.cache_write_1h_tokens, 0)::numeric, r.cost_usd_ticks::numeric, 1 from new_rows r;
+        end if;
         return null;
       end $$;
 
@@ -329,8 +347,19 @@ CREATE FUNCTION tallybook.capture_usage_update() RETURNS trigger
     AS $$
       
       begin
-        
-        insert into tallybook.usage_change (task_id, provider, model, happened_at, input_tokens, output_tokens, cache_read_tokens, cache_write_tokens, cache_write_1h_tokens, cost_usd_ticks, event_count)
+        if tg_level operator(pg_catalog.=) 'ROW' then
+          
+          if new.task_id operator(pg_catalog.=) old.task_id and new.provider::pg_catalog.text collate pg_catalog."C" operator(pg_catalog.=) old.provider::pg_catalog.text collate pg_catalog."C" and new.model::pg_catalog.text collate pg_catalog."C" operator(pg_catalog.=) old.model::pg_catalog.text collate pg_catalog."C" and new.created_at operator(pg_catalog.=) old.created_at and (new.cost_usd_ticks is null) operator(pg_catalog.=) (old.cost_usd_ticks is null) then
+          -- both images share a key: their difference; nothing where nothing changed
+          if not (coalesce(new.input_tokens, 0) operator(pg_catalog.=) coalesce(old.input_tokens, 0) and coalesce(new.output_tokens, 0) operator(pg_catalog.=) coalesce(old.output_tokens, 0) and coalesce(new.cache_read_tokens, 0) operator(pg_catalog.=) coalesce(old.cache_read_tokens, 0) and coalesce(new.cache_write_tokens, 0) operator(pg_catalog.=) coalesce(old.cache_write_tokens, 0) and coalesce(new.cache_write_1h_tokens, 0) operator(pg_catalog.=) coalesce(old.cache_write_1h_tokens, 0) and coalesce(new.cost_usd_ticks, 0) operator(pg_catalog.=) coalesce(old.cost_usd_ticks, 0)) then
+            insert into tallybook.usage_change (task_id, provider, model, happened_at, input_tokens, output_tokens, cache_read_tokens, cache_write_tokens, cache_write_1h_tokens, cost_usd_ticks, event_count) select new.task_id as task_id, new.provider::pg_catalog.text collate pg_catalog."C" as provider, new.model::pg_catalog.text collate pg_catalog."C" as model, new.created_at as happened_at, coalesce(new.input_tokens, 0)::numeric operator(pg_catalog.-) coalesce(old.input_tokens, 0)::numeric, coalesce(new.output_tokens, 0)::numeric operator(pg_catalog.-) coalesce(old.output_tokens, 0)::numeric, coalesce(new.cache_read_tokens, 0)::numeric operator(pg_catalog.-) coalesce(old.cache_read_tokens, 0)::numeric, coalesce(new.cache_write_tokens, 0)::numeric operator(pg_catalog.-) coalesce(old.cache_write_tokens, 0)::numeric, coalesce(new.cache_write_1h_tokens, 0)::numeric operator(pg_catalog.-) coalesce(old.cache_write_1h_tokens, 0)::numeric, new.cost_usd_ticks::numeric operator(pg_catalog.-) old.cost_usd_ticks::numeric, 0;
+          end if;
+        else
+          insert into tallybook.usage_change (task_id, provider, model, happened_at, input_tokens, output_tokens, cache_read_tokens, cache_write_tokens, cache_write_1h_tokens, cost_usd_ticks, event_count) select old.task_id as task_id, old.provider::pg_catalog.text collate pg_catalog."C" as provider, old.model::pg_catalog.text collate pg_catalog."C" as model, old.created_at as happened_at, operator(pg_catalog.-) coalesce(old.input_tokens, 0)::numeric, operator(pg_catalog.-) coalesce(old.output_tokens, 0)::numeric, operator(pg_catalog.-) coalesce(old.cache_read_tokens, 0)::numeric, operator(pg_catalog.-) coalesce(old.cache_write_tokens, 0)::numeric, operator(pg_catalog.-) coalesce(old.cache_write_1h_tokens, 0)::numeric, operator(pg_catalog.-) old.cost_usd_ticks::numeric, -1 union all select new.task_id as task_id, new.provider::pg_catalog.text collate pg_catalog."C" as provider, new.model::pg_catalog.text collate pg_catalog."C" as model, new.created_at as happened_at, coalesce(new.input_tokens, 0)::numeric, coalesce(new.output_tokens, 0)::numeric, coalesce(new.cache_read_tokens, 0)::numeric, coalesce(new.cache_write_tokens, 0)::numeric, coalesce(new.cache_write_1h_tokens, 0)::numeric, new.cost_usd_ticks::numeric, 1;
+        end if;
+        else
+          
+          insert into tallybook.usage_change (task_id, provider, model, happened_at, input_tokens, output_tokens, cache_read_tokens, cache_write_tokens, cache_write_1h_tokens, cost_usd_ticks, event_count)
         -- both images of every row, summed where they share a key; nothing where nothing changed
         select i.task_id, i.provider, i.model, i.happened_at, (pg_catalog.sum(i.input_tokens) operator(pg_catalog.+) pg_catalog.count(*) filter (where i.sign operator(pg_catalog.<) 0)), (pg_catalog.sum(i.output_tokens) operator(pg_catalog.+) pg_catalog.count(*) filter (where i.sign operator(pg_catalog.<) 0)), (pg_catalog.sum(i.cache_read_tokens) operator(pg_catalog.+) pg_catalog.count(*) filter (where i.sign operator(pg_catalog.<) 0)), (pg_catalog.sum(i.cache_write_tokens) operator(pg_catalog.+) pg_catalog.count(*) filter (where i.sign operator(pg_catalog.<) 0)), (pg_catalog.sum(i.cache_write_1h_tokens) operator(pg_catalog.+) pg_catalog.count(*) filter (where i.sign operator(pg_catalog.<) 0)), (pg_catalog.sum(i.cost_usd_ticks) operator(pg_catalog.+) pg_catalog.count(*) filter (where i.sign operator(pg_catalog.<) 0)), pg_catalog.sum(i.sign)
         from (
@@ -338,6 +367,7 @@ CREATE FUNCTION tallybook.capture_usage_update() RETURNS trigger
           union all select -1, r.task_id as task_id, r.provider::pg_catalog.text collate pg_catalog."C" as provider, r.model::pg_catalog.text collate pg_catalog."C" as model, r.created_at as happened_at, -1 operator(pg_catalog.-) coalesce(r.input_tokens, 0), -1 operator(pg_catalog.-) coalesce(r.output_tokens, 0), -1 operator(pg_catalog.-) coalesce(r.cache_read_tokens, 0), -1 operator(pg_catalog.-) coalesce(r.cache_write_tokens, 0), -1 operator(pg_catalog.-) coalesce(r.cache_write_1h_tokens, 0), -1 operator(pg_catalog.-) r.cost_usd_ticks from old_rows r) i
         group by i.task_id, i.provider, i.model, i.happened_at, i.cost_usd_ticks is null
         having pg_catalog.sum(i.sign) operator(pg_catalog.<>) 0 or (pg_catalog.sum(i.input_tokens) operator(pg_catalog.+) pg_catalog.count(*) filter (where i.sign operator(pg_catalog.<) 0)) operator(pg_catalog.<>) 0 or (pg_catalog.sum(i.output_tokens) operator(pg_catalog.+) pg_catalog.count(*) filter (where i.sign operator(pg_catalog.<) 0)) operator(pg_catalog.<>) 0 or (pg_catalog.sum(i.cache_read_tokens) operator(pg_catalog.+) pg_catalog.count(*) filter (where i.sign operator(pg_catalog.<) 0)) operator(pg_catalog.<>) 0 or (pg_catalog.sum(i.cache_write_tokens) operator(pg_catalog.+) pg_catalog.count(*) filter (where i.sign operator(pg_catalog.<) 0)) operator(pg_catalog.<>) 0 or (pg_catalog.sum(i.cache_write_1h_tokens) operator(pg_catalog.+) pg_catalog.count(*) filter (where i.sign operator(pg_catalog.<) 0)) operator(pg_catalog.<>) 0 or (pg_catalog.sum(i.cost_usd_ticks) operator(pg_catalog.+) pg_catalog.count(*) filter (where i.sign operator(pg_catalog.<) 0)) operator(pg_catalog.<>) 0;
+        end if;
         return null;
       end $$;
 
@@ -579,7 +609,8 @@ begin
   for logged in
     select x.*,
       array(select tallybook.column_of('old', source, c) from unnest(names) with ordinality as l (c, n) order by n) as old_images,
-      array(select tallybook.column_of('new', source, c) from unnest(names) with ordinality as l (c, n) order by n) as new_images
+      array(select tallybook.column_of('new', source, c) from unnest(names) with ordinality as l (c, n) order by n) as new_images,
+      array(select tallybook.column_of('r', source, c) from unnest(names) with ordinality as l (c, n) order by n) as images
     from (values
       ('capture_task', 'agent_task_queue', 'task_change', array['task_id', 'agent_id', 'runtime_id', 'issue_id'], array['id', 'agent_id', 'runtime_id', 'issue_id'],
         'Logs what decides the key of a task''s usage.'),
@@ -591,14 +622,17 @@ begin
     execute format($function$
       create or replace function tallybook.%1$s() returns trigger
         language plpgsql security definer as $body$
-      %6$s
+      %7$s
       begin
-        %7$s
-        if tg_op operator(pg_catalog.<>) 'INSERT' then
-          insert into tallybook.%2$s (%3$s, sign) values (%4$s, -1);
-        end if;
-        if tg_op operator(pg_catalog.<>) 'DELETE' then
+        %8$s
+        if tg_op operator(pg_catalog.=) 'UPDATE' then
+          insert into tallybook.%2$s (%3$s, sign) values (%4$s, -1), (%5$s, 1);
+        elsif tg_op operator(pg_catalog.=) 'INSERT' then
           insert into tallybook.%2$s (%3$s, sign) values (%5$s, 1);
+        elsif tg_level operator(pg_catalog.=) 'ROW' then
+          insert into tallybook.%2$s (%3$s, sign) values (%4$s, -1);
+        else
+          insert into tallybook.%2$s (%3$s, sign) select %6$s, -1 from old_rows r;
         end if;
         return null;
       end $body$
@@ -608,15 +642,21 @@ begin
     array_to_string(logged.columns, ', '),
     case when is_adopted then tallybook.each('old_{}', logged.columns) else array_to_string(logged.old_images, ', ') end,
     case when is_adopted then tallybook.each('new_{}', logged.columns) else array_to_string(logged.new_images, ', ') end,
+    array_to_string(logged.images, ', '),
     case when is_adopted then 'declare ' || tallybook.each('old_{} pg_catalog.uuid; new_{} pg_catalog.uuid;', logged.columns, ' ') end,
-    case when is_adopted then tallybook.guarded(format($reading$if tg_op operator(pg_catalog.<>) 'INSERT' then
-            %s
-          end if;
-          if tg_op operator(pg_catalog.<>) 'DELETE' then
-            %s
+    case when is_adopted then tallybook.guarded(format($reading$if tg_level operator(pg_catalog.=) 'STATEMENT' then
+            perform from (select %3$s from old_rows r) x limit 0;
+          else
+            if tg_op operator(pg_catalog.<>) 'INSERT' then
+              %1$s
+            end if;
+            if tg_op operator(pg_catalog.<>) 'DELETE' then
+              %2$s
+            end if;
           end if;$reading$,
       (select string_agg(format('old_%s := %s;', c, image), ' ' order by n) from unnest(logged.columns, logged.old_images) with ordinality as l (c, image, n)),
-      (select string_agg(format('new_%s := %s;', c, image), ' ' order by n) from unnest(logged.columns, logged.new_images) with ordinality as l (c, image, n))),
+      (select string_agg(format('new_%s := %s;', c, image), ' ' order by n) from unnest(logged.columns, logged.new_images) with ordinality as l (c, image, n)),
+      array_to_string(logged.images, ', ')),
       logged.source) end);
     execute format('comment on function tallybook.%s is %L', logged.function, logged.comment);
   end loop;
@@ -629,50 +669,53 @@ CREATE FUNCTION tallybook.define_capture_of_usage() RETURNS void
     SET search_path TO 'pg_catalog', 'pg_temp'
     AS $_$
 declare
-  columns constant text := 'task_id, provider, model, happened_at, ' || array_to_string(tallybook.token_measures(), ', ') || ', cost_usd_ticks, event_count';
-  insert_images constant text := format('insert into tallybook.usage_change (%s)', columns);
-  is_by_row constant boolean := (select usage_captured_by = 'row' from tallybook.installation);
+  columns constant text[] := array['task_id', 'provider', 'model', 'happened_at'] || tallybook.token_measures() || array['cost_usd_ticks', 'event_count'];
+  insert_images constant text := format('insert into tallybook.usage_change (%s)', array_to_string(columns, ', '));
   is_adopted constant boolean := tallybook.is_adopted();
-  image text;
-  event text;
+  form record;
 begin
-  foreach event in array array['insert', 'update', 'delete'] loop
-    image := case event when 'delete' then 'old' else 'new' end;
+  for form in
+    select event, case when is_adopted then 'declare was record; became record;' end as declared,
+      -- what may find a column gone: of the rows of a statement it is planned, which is when that is noticed, and not executed
+      case when is_adopted then tallybook.guarded(concat_ws(' ',
+        case when event <> 'insert' then format('select %s into was;', tallybook.usage_image('old')) end,
+        case when event <> 'delete' then format('select %s into became;', tallybook.usage_image('new')) end), 'task_usage') end as read_row,
+      case when is_adopted then tallybook.guarded(format('perform from (select %s from %s_rows r) x limit 0;', tallybook.usage_image('r'), image), 'task_usage') end
+        as read_rows,
+      case
+        when event = 'update' and is_adopted then tallybook.image_difference(insert_images)
+        when event = 'update' then tallybook.usage_difference(insert_images)
+        when event = 'insert' and is_adopted then format('%s select %s, 1;', insert_images, tallybook.each('became.{}', columns[1:10]))
+        when event = 'delete' and is_adopted then format('%s select %s, %s, -1;', insert_images,
+          tallybook.each('was.{}', columns[1:4]), tallybook.each('operator(pg_catalog.-) was.{}', columns[5:10]))
+        else format('%s select %s;', insert_images, tallybook.signed_usage_image(image, sign))
+      end as write_row,
+      case
+        when event = 'update' then insert_images || tallybook.usage_differences()
+        else format('%s select %s from %s_rows r;', insert_images, tallybook.signed_usage_image('r', sign), image)
+      end as write_rows
+    from (values ('insert', 'new', 1), ('update', 'new', null), ('delete', 'old', -1)) as e (event, image, sign)
+  loop
     execute format($function$
-      create or replace function tallybook.capture_usage_%s() returns trigger
+      create or replace function tallybook.capture_usage_%1$s() returns trigger
         language plpgsql security definer as $body$
-      %s
+      %2$s
       begin
-        %s
-        %s
+        if tg_level operator(pg_catalog.=) 'ROW' then
+          %3$s
+          %4$s
+        else
+          %5$s
+          %6$s
+        end if;
         return null;
       end $body$
-    $function$, event,
-    case when is_adopted and is_by_row then 'declare was record; became record;' end,
-    case
-      when is_adopted and is_by_row then tallybook.guarded(concat_ws(' ',
-        case when event <> 'insert' then format('select %s into was;', tallybook.usage_image('old')) end,
-        case when event <> 'delete' then format('select %s into became;', tallybook.usage_image('new')) end), 'task_usage')
-      -- planned, which is when a column is missed, and not executed
-      when is_adopted then tallybook.guarded(format('perform from (select %s from %s_rows r) x limit 0;', tallybook.usage_image('r'), image), 'task_usage')
-    end,
-    case
-      when is_adopted and is_by_row then case event
-        when 'insert' then format('%s select %s, 1;', insert_images, tallybook.each('became.{}', (string_to_array(columns, ', '))[1:10]))
-        when 'delete' then format('%s select %s, %s, -1;', insert_images, tallybook.each('was.{}', (string_to_array(columns, ', '))[1:4]),
-          tallybook.each('operator(pg_catalog.-) was.{}', (string_to_array(columns, ', '))[5:10]))
-        else tallybook.image_difference(insert_images) end
-      when event = 'update' and is_by_row then tallybook.usage_difference(insert_images)
-      when event = 'update' then insert_images || tallybook.usage_differences()
-      else format('%s select %s%s;', insert_images,
-        tallybook.signed_usage_image(case when is_by_row then image else 'r' end, case event when 'delete' then -1 else 1 end),
-        case when not is_by_row then format(' from %s_rows r', image) end)
-    end);
-    execute format('comment on function tallybook.capture_usage_%s is %L', event, 'Logs what rows of usage contribute, at their task.');
+    $function$, form.event, form.declared, form.read_row, form.write_row, form.read_rows, form.write_rows);
+    execute format('comment on function tallybook.capture_usage_%s is %L', form.event, 'Logs what rows of usage contribute, at their task.');
   end loop;
 end $_$;
 
-COMMENT ON FUNCTION tallybook.define_capture_of_usage() IS 'Makes the functions that capture usage, in the form that the installation has.';
+COMMENT ON FUNCTION tallybook.define_capture_of_usage() IS 'Makes the functions that capture usage.';
 
 CREATE FUNCTION tallybook.define_fold() RETURNS void
     LANGUAGE plpgsql
@@ -1121,14 +1164,13 @@ CREATE FUNCTION tallybook.image_difference(insert_images text) RETURNS text
 
 COMMENT ON FUNCTION tallybook.image_difference(insert_images text) IS 'PL/pgSQL: logs how one row of adopted usage changed.';
 
-CREATE FUNCTION tallybook.install_capture(source text) RETURNS void
+CREATE FUNCTION tallybook.install_capture(source text, needs_rows boolean DEFAULT NULL::boolean) RETURNS void
     LANGUAGE plpgsql
     SET search_path TO 'pg_catalog', 'pg_temp'
     SET client_min_messages TO 'warning'
     AS $_$
 declare
   target constant regclass := ('public.' || source)::regclass;
-  is_by_row constant boolean := source <> 'task_usage' or (select usage_captured_by = 'row' from tallybook.installation);
   -- what decides a key: other updates cost nothing
   condition constant text := case source
     when 'agent_task_queue' then 'old.{id} is distinct from new.{id} or old.{runtime_id} is distinct from new.{runtime_id}
@@ -1144,7 +1186,7 @@ begin
   foreach event in array array['insert', 'update', 'delete'] loop
     execute format('create or replace trigger tallybook_%1$s after %1$s on %2$s %3$s %4$s execute function tallybook.%5$s()', event, target,
       case
-        when is_by_row then 'for each row'
+        when tallybook.is_captured_by_row(source, event, coalesce(needs_rows, tallybook.needs_rows(source))) then 'for each row'
         when event = 'insert' then 'referencing new table as new_rows for each statement'
         when event = 'update' then 'referencing new table as new_rows old table as old_rows for each statement'
         when event = 'delete' then 'referencing old table as old_rows for each statement'
@@ -1164,7 +1206,7 @@ begin
   end if;
 end $_$;
 
-COMMENT ON FUNCTION tallybook.install_capture(source text) IS 'Puts the triggers that capture its changes on a source table, or makes them anew. Takes SHARE ROW EXCLUSIVE on it and its partitions.';
+COMMENT ON FUNCTION tallybook.install_capture(source text, needs_rows boolean) IS 'Puts the triggers that capture its changes on a source table, or makes them anew. Takes SHARE ROW EXCLUSIVE on it and its partitions.';
 
 CREATE TABLE tallybook.installation (
     singleton boolean DEFAULT true NOT NULL,
@@ -1191,6 +1233,20 @@ CREATE FUNCTION tallybook.is_adopted() RETURNS boolean
 END;
 
 COMMENT ON FUNCTION tallybook.is_adopted() IS 'Whether the source tables are somebody else''s.';
+
+CREATE FUNCTION tallybook.is_captured_by_row(source text, event text, needs_rows boolean) RETURNS boolean
+    LANGUAGE sql STABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    BEGIN ATOMIC
+ SELECT
+         CASE
+             WHEN (is_captured_by_row.event = 'delete'::text) THEN is_captured_by_row.needs_rows
+             ELSE ((is_captured_by_row.source <> 'task_usage'::text) OR (i.usage_captured_by = 'row'::text))
+         END AS "case"
+    FROM tallybook.installation i;
+END;
+
+COMMENT ON FUNCTION tallybook.is_captured_by_row(source text, event text, needs_rows boolean) IS 'How the triggers of a source table are made: by row, else by statement.';
 
 CREATE FUNCTION tallybook.is_covered(rollup_name text) RETURNS boolean
     LANGUAGE plpgsql STABLE SECURITY DEFINER
@@ -1263,6 +1319,19 @@ CREATE FUNCTION tallybook.issue_rows() RETURNS TABLE(id uuid, project_id uuid)
 
 COMMENT ON FUNCTION tallybook.issue_rows() IS 'The rows of public.issue, as far as they matter.';
 
+CREATE FUNCTION tallybook.needs_rows(source text) RETURNS boolean
+    LANGUAGE sql STABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    BEGIN ATOMIC
+ SELECT ((c.relkind = 'p'::"char") OR tallybook.is_replicated((c.oid)::regclass) OR (EXISTS ( SELECT
+            FROM pg_inherits i
+           WHERE (i.inhrelid = c.oid))))
+    FROM pg_class c
+   WHERE (c.oid = (to_regclass(('public.'::text || needs_rows.source)))::oid);
+END;
+
+COMMENT ON FUNCTION tallybook.needs_rows(source text) IS 'Whether triggers by statement miss some of what is written to a source table.';
+
 CREATE FUNCTION tallybook.lacks_capture(source text) RETURNS boolean
     LANGUAGE sql STABLE SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
@@ -1270,8 +1339,7 @@ CREATE FUNCTION tallybook.lacks_capture(source text) RETURNS boolean
  SELECT ((EXISTS ( SELECT
             FROM (unnest(ARRAY['insert'::text, 'update'::text, 'delete'::text, 'truncate'::text]) event(event)
               LEFT JOIN pg_trigger t ON (((t.tgrelid = (to_regclass(('public.'::text || lacks_capture.source)))::oid) AND (t.tgname = ('tallybook_'::text || event.event)))))
-           WHERE ((t.oid IS NULL) OR (t.tgenabled <> ALL (ARRAY['O'::"char", 'A'::"char"])) OR ((event.event <> 'truncate'::text) AND ((((t.tgtype)::integer & 1) = 1) <> ((lacks_capture.source <> 'task_usage'::text) OR ( SELECT (i.usage_captured_by = 'row'::text)
-                    FROM tallybook.installation i)))) OR ((event.event <> 'truncate'::text) AND (t.tgenabled <> 'A'::"char") AND tallybook.is_replicated((t.tgrelid)::regclass))))) OR (EXISTS ( SELECT
+           WHERE ((t.oid IS NULL) OR (t.tgenabled <> ALL (ARRAY['O'::"char", 'A'::"char"])) OR ((event.event <> 'truncate'::text) AND ((((t.tgtype)::integer & 1) = 1) <> tallybook.is_captured_by_row(lacks_capture.source, event.event, tallybook.needs_rows(lacks_capture.source)))) OR ((event.event <> 'truncate'::text) AND (t.tgenabled <> 'A'::"char") AND tallybook.is_replicated((t.tgrelid)::regclass))))) OR (EXISTS ( SELECT
             FROM pg_partition_tree(to_regclass(('public.'::text || lacks_capture.source))) p(relid, parentrelid, isleaf, level)
            WHERE ((p.level > 0) AND (NOT (EXISTS ( SELECT
                     FROM pg_trigger t
@@ -3511,11 +3579,11 @@ CREATE INDEX task_usage_quarter_hour_second ON tallybook.task_usage_quarter_hour
 
 CREATE INDEX usage_change_xid ON tallybook.usage_change USING btree (xid);
 
-CREATE TRIGGER tallybook_delete AFTER DELETE ON public.agent FOR EACH ROW EXECUTE FUNCTION tallybook.capture_agent();
+CREATE TRIGGER tallybook_delete AFTER DELETE ON public.agent REFERENCING OLD TABLE AS old_rows FOR EACH STATEMENT EXECUTE FUNCTION tallybook.capture_agent();
 
-CREATE TRIGGER tallybook_delete AFTER DELETE ON public.agent_task_queue FOR EACH ROW EXECUTE FUNCTION tallybook.capture_task();
+CREATE TRIGGER tallybook_delete AFTER DELETE ON public.agent_task_queue REFERENCING OLD TABLE AS old_rows FOR EACH STATEMENT EXECUTE FUNCTION tallybook.capture_task();
 
-CREATE TRIGGER tallybook_delete AFTER DELETE ON public.issue FOR EACH ROW EXECUTE FUNCTION tallybook.capture_issue();
+CREATE TRIGGER tallybook_delete AFTER DELETE ON public.issue REFERENCING OLD TABLE AS old_rows FOR EACH STATEMENT EXECUTE FUNCTION tallybook.capture_issue();
 
 CREATE TRIGGER tallybook_delete AFTER DELETE ON public.task_usage REFERENCING OLD TABLE AS old_rows FOR EACH STATEMENT EXECUTE FUNCTION tallybook.capture_usage_delete();
 
@@ -3698,9 +3766,11 @@ REVOKE ALL ON FUNCTION tallybook.token_measures() FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION tallybook.image_difference(insert_images text) FROM PUBLIC;
 
-REVOKE ALL ON FUNCTION tallybook.install_capture(source text) FROM PUBLIC;
+REVOKE ALL ON FUNCTION tallybook.install_capture(source text, needs_rows boolean) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION tallybook.is_adopted() FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION tallybook.is_captured_by_row(source text, event text, needs_rows boolean) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION tallybook.is_covered(rollup_name text) FROM PUBLIC;
 
@@ -3711,6 +3781,8 @@ REVOKE ALL ON FUNCTION tallybook.is_replicated(source regclass) FROM PUBLIC;
 REVOKE ALL ON FUNCTION tallybook.is_seen(rollup_name text) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION tallybook.issue_rows() FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION tallybook.needs_rows(source text) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION tallybook.lacks_capture(source text) FROM PUBLIC;
 

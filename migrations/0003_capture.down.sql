@@ -13,7 +13,8 @@ begin
     execute format('drop trigger %I on %s', installed.tgname, installed.source);
   end loop;
 end $$;
-drop function tallybook.capture_faults(), tallybook.capture_usage_by(text), tallybook.lacks_capture(text), tallybook.install_capture(text), tallybook.is_replicated(regclass),
+drop function tallybook.capture_faults(), tallybook.capture_usage_by(text), tallybook.lacks_capture(text), tallybook.install_capture(text, boolean),
+  tallybook.is_captured_by_row(text, text, boolean), tallybook.needs_rows(text), tallybook.is_replicated(regclass),
   tallybook.define_capture_of_usage(), tallybook.image_difference(text), tallybook.usage_differences(), tallybook.usage_difference(text),
   tallybook.signed_usage_image(text, integer), tallybook.capture_usage_insert(), tallybook.capture_usage_update(), tallybook.capture_usage_delete(),
   tallybook.define_capture_of_keys(), tallybook.capture_task(), tallybook.capture_agent(), tallybook.capture_issue(), tallybook.guarded(text, text),

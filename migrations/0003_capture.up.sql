@@ -129,7 +129,8 @@ begin
   for logged in
     select x.*,
       array(select tallybook.column_of('old', source, c) from unnest(names) with ordinality as l (c, n) order by n) as old_images,
-      array(select tallybook.column_of('new', source, c) from unnest(names) with ordinality as l (c, n) order by n) as new_images
+      array(select tallybook.column_of('new', source, c) from unnest(names) with ordinality as l (c, n) order by n) as new_images,
+      array(select tallybook.column_of('r', source, c) from unnest(names) with ordinality as l (c, n) order by n) as images
     from (values
       ('capture_task', 'agent_task_queue', 'task_change', array['task_id', 'agent_id', 'runtime_id', 'issue_id'], array['id', 'agent_id', 'runtime_id', 'issue_id'],
         'Logs what decides the key of a task''s usage.'),
@@ -141,14 +142,17 @@ begin
     execute format($function$
       create or replace function tallybook.%1$s() returns trigger
         language plpgsql security definer as $body$
-      %6$s
+      %7$s
       begin
-        %7$s
-        if tg_op operator(pg_catalog.<>) 'INSERT' then
-          insert into tallybook.%2$s (%3$s, sign) values (%4$s, -1);
-        end if;
-        if tg_op operator(pg_catalog.<>) 'DELETE' then
+        %8$s
+        if tg_op operator(pg_catalog.=) 'UPDATE' then
+          insert into tallybook.%2$s (%3$s, sign) values (%4$s, -1), (%5$s, 1);
+        elsif tg_op operator(pg_catalog.=) 'INSERT' then
           insert into tallybook.%2$s (%3$s, sign) values (%5$s, 1);
+        elsif tg_level operator(pg_catalog.=) 'ROW' then
+          insert into tallybook.%2$s (%3$s, sign) values (%4$s, -1);
+        else
+          insert into tallybook.%2$s (%3$s, sign) select %6$s, -1 from old_rows r;
         end if;
         return null;
       end $body$
@@ -158,15 +162,21 @@ begin
     array_to_string(logged.columns, ', '),
     case when is_adopted then tallybook.each('old_{}', logged.columns) else array_to_string(logged.old_images, ', ') end,
     case when is_adopted then tallybook.each('new_{}', logged.columns) else array_to_string(logged.new_images, ', ') end,
+    array_to_string(logged.images, ', '),
     case when is_adopted then 'declare ' || tallybook.each('old_{} pg_catalog.uuid; new_{} pg_catalog.uuid;', logged.columns, ' ') end,
-    case when is_adopted then tallybook.guarded(format($reading$if tg_op operator(pg_catalog.<>) 'INSERT' then
-            %s
-          end if;
-          if tg_op operator(pg_catalog.<>) 'DELETE' then
-            %s
+    case when is_adopted then tallybook.guarded(format($reading$if tg_level operator(pg_catalog.=) 'STATEMENT' then
+            perform from (select %3$s from old_rows r) x limit 0;
+          else
+            if tg_op operator(pg_catalog.<>) 'INSERT' then
+              %1$s
+            end if;
+            if tg_op operator(pg_catalog.<>) 'DELETE' then
+              %2$s
+            end if;
           end if;$reading$,
       (select string_agg(format('old_%s := %s;', c, image), ' ' order by n) from unnest(logged.columns, logged.old_images) with ordinality as l (c, image, n)),
-      (select string_agg(format('new_%s := %s;', c, image), ' ' order by n) from unnest(logged.columns, logged.new_images) with ordinality as l (c, image, n))),
+      (select string_agg(format('new_%s := %s;', c, image), ' ' order by n) from unnest(logged.columns, logged.new_images) with ordinality as l (c, image, n)),
+      array_to_string(logged.images, ', ')),
       logged.source) end);
     execute format('comment on function tallybook.%s is %L', logged.function, logged.comment);
   end loop;
@@ -291,54 +301,57 @@ create function tallybook.image_difference(insert_images text) returns text
     from (select array['task_id', 'provider', 'model', 'happened_at'], tallybook.token_measures() || array['cost_usd_ticks']) as image (key, measures));
 comment on function tallybook.image_difference is 'PL/pgSQL: logs how one row of adopted usage changed.';
 
--- Usage comes in two forms with one meaning: statement-level triggers are cheaper for batches, row-level ones for single rows
--- (and work on partitions, and where logical replication applies the changes).
+-- Each function serves triggers by statement, which are cheaper for many rows at once, and by row: cheaper for single rows, and all that there is where
+-- partitions are written, or logical replication applies the changes. Both mean the same.
 create function tallybook.define_capture_of_usage() returns void
   language plpgsql set search_path = pg_catalog, pg_temp as $generator$
 declare
-  columns constant text := 'task_id, provider, model, happened_at, ' || array_to_string(tallybook.token_measures(), ', ') || ', cost_usd_ticks, event_count';
-  insert_images constant text := format('insert into tallybook.usage_change (%s)', columns);
-  is_by_row constant boolean := (select usage_captured_by = 'row' from tallybook.installation);
+  columns constant text[] := array['task_id', 'provider', 'model', 'happened_at'] || tallybook.token_measures() || array['cost_usd_ticks', 'event_count'];
+  insert_images constant text := format('insert into tallybook.usage_change (%s)', array_to_string(columns, ', '));
   is_adopted constant boolean := tallybook.is_adopted();
-  image text;
-  event text;
+  form record;
 begin
-  foreach event in array array['insert', 'update', 'delete'] loop
-    image := case event when 'delete' then 'old' else 'new' end;
+  for form in
+    select event, case when is_adopted then 'declare was record; became record;' end as declared,
+      -- what may find a column gone: of the rows of a statement it is planned, which is when that is noticed, and not executed
+      case when is_adopted then tallybook.guarded(concat_ws(' ',
+        case when event <> 'insert' then format('select %s into was;', tallybook.usage_image('old')) end,
+        case when event <> 'delete' then format('select %s into became;', tallybook.usage_image('new')) end), 'task_usage') end as read_row,
+      case when is_adopted then tallybook.guarded(format('perform from (select %s from %s_rows r) x limit 0;', tallybook.usage_image('r'), image), 'task_usage') end
+        as read_rows,
+      case
+        when event = 'update' and is_adopted then tallybook.image_difference(insert_images)
+        when event = 'update' then tallybook.usage_difference(insert_images)
+        when event = 'insert' and is_adopted then format('%s select %s, 1;', insert_images, tallybook.each('became.{}', columns[1:10]))
+        when event = 'delete' and is_adopted then format('%s select %s, %s, -1;', insert_images,
+          tallybook.each('was.{}', columns[1:4]), tallybook.each('operator(pg_catalog.-) was.{}', columns[5:10]))
+        else format('%s select %s;', insert_images, tallybook.signed_usage_image(image, sign))
+      end as write_row,
+      case
+        when event = 'update' then insert_images || tallybook.usage_differences()
+        else format('%s select %s from %s_rows r;', insert_images, tallybook.signed_usage_image('r', sign), image)
+      end as write_rows
+    from (values ('insert', 'new', 1), ('update', 'new', null), ('delete', 'old', -1)) as e (event, image, sign)
+  loop
     execute format($function$
-      create or replace function tallybook.capture_usage_%s() returns trigger
+      create or replace function tallybook.capture_usage_%1$s() returns trigger
         language plpgsql security definer as $body$
-      %s
+      %2$s
       begin
-        %s
-        %s
+        if tg_level operator(pg_catalog.=) 'ROW' then
+          %3$s
+          %4$s
+        else
+          %5$s
+          %6$s
+        end if;
         return null;
       end $body$
-    $function$, event,
-    case when is_adopted and is_by_row then 'declare was record; became record;' end,
-    case
-      when is_adopted and is_by_row then tallybook.guarded(concat_ws(' ',
-        case when event <> 'insert' then format('select %s into was;', tallybook.usage_image('old')) end,
-        case when event <> 'delete' then format('select %s into became;', tallybook.usage_image('new')) end), 'task_usage')
-      -- planned, which is when a column is missed, and not executed
-      when is_adopted then tallybook.guarded(format('perform from (select %s from %s_rows r) x limit 0;', tallybook.usage_image('r'), image), 'task_usage')
-    end,
-    case
-      when is_adopted and is_by_row then case event
-        when 'insert' then format('%s select %s, 1;', insert_images, tallybook.each('became.{}', (string_to_array(columns, ', '))[1:10]))
-        when 'delete' then format('%s select %s, %s, -1;', insert_images, tallybook.each('was.{}', (string_to_array(columns, ', '))[1:4]),
-          tallybook.each('operator(pg_catalog.-) was.{}', (string_to_array(columns, ', '))[5:10]))
-        else tallybook.image_difference(insert_images) end
-      when event = 'update' and is_by_row then tallybook.usage_difference(insert_images)
-      when event = 'update' then insert_images || tallybook.usage_differences()
-      else format('%s select %s%s;', insert_images,
-        tallybook.signed_usage_image(case when is_by_row then image else 'r' end, case event when 'delete' then -1 else 1 end),
-        case when not is_by_row then format(' from %s_rows r', image) end)
-    end);
-    execute format('comment on function tallybook.capture_usage_%s is %L', event, 'Logs what rows of usage contribute, at their task.');
+    $function$, form.event, form.declared, form.read_row, form.write_row, form.read_rows, form.write_rows);
+    execute format('comment on function tallybook.capture_usage_%s is %L', form.event, 'Logs what rows of usage contribute, at their task.');
   end loop;
 end $generator$;
-comment on function tallybook.define_capture_of_usage is 'Makes the functions that capture usage, in the form that the installation has.';
+comment on function tallybook.define_capture_of_usage is 'Makes the functions that capture usage.';
 
 create function tallybook.is_replicated(source regclass) returns boolean
   language sql stable set search_path = pg_catalog, pg_temp
@@ -349,11 +362,28 @@ create function tallybook.is_replicated(source regclass) returns boolean
   end;
 comment on function tallybook.is_replicated is 'Whether logical replication writes a table, or a partition of it.';
 
-create function tallybook.install_capture(source text) returns void
+create function tallybook.needs_rows(source text) returns boolean
+  language sql stable set search_path = pg_catalog, pg_temp
+  begin atomic
+    select c.relkind = 'p' or tallybook.is_replicated(c.oid) or exists (select from pg_inherits i where i.inhrelid = c.oid)
+    from pg_class c
+    where c.oid = to_regclass('public.' || source);
+  end;
+comment on function tallybook.needs_rows is 'Whether triggers by statement miss some of what is written to a source table.';
+
+-- What is deleted is captured by statement where it can be: who deletes a task deletes, in statements of the server's own, all that hangs on it.
+create function tallybook.is_captured_by_row(source text, event text, needs_rows boolean) returns boolean
+  language sql stable set search_path = pg_catalog, pg_temp
+  begin atomic
+    select case when event = 'delete' then needs_rows else source <> 'task_usage' or i.usage_captured_by = 'row' end
+    from tallybook.installation i;
+  end;
+comment on function tallybook.is_captured_by_row is 'How the triggers of a source table are made: by row, else by statement.';
+
+create function tallybook.install_capture(source text, needs_rows boolean default null) returns void
   language plpgsql set search_path = pg_catalog, pg_temp set client_min_messages = warning as $generator$
 declare
   target constant regclass := ('public.' || source)::regclass;
-  is_by_row constant boolean := source <> 'task_usage' or (select usage_captured_by = 'row' from tallybook.installation);
   -- what decides a key: other updates cost nothing
   condition constant text := case source
     when 'agent_task_queue' then 'old.{id} is distinct from new.{id} or old.{runtime_id} is distinct from new.{runtime_id}
@@ -369,7 +399,7 @@ begin
   foreach event in array array['insert', 'update', 'delete'] loop
     execute format('create or replace trigger tallybook_%1$s after %1$s on %2$s %3$s %4$s execute function tallybook.%5$s()', event, target,
       case
-        when is_by_row then 'for each row'
+        when tallybook.is_captured_by_row(source, event, coalesce(needs_rows, tallybook.needs_rows(source))) then 'for each row'
         when event = 'insert' then 'referencing new table as new_rows for each statement'
         when event = 'update' then 'referencing new table as new_rows old table as old_rows for each statement'
         when event = 'delete' then 'referencing old table as old_rows for each statement'
@@ -398,7 +428,7 @@ create function tallybook.lacks_capture(source text) returns boolean
         select from unnest(array['insert', 'update', 'delete', 'truncate']) as event
         left join pg_trigger t on t.tgrelid = to_regclass('public.' || source) and t.tgname = 'tallybook_' || event
         where t.oid is null or t.tgenabled not in ('O', 'A')
-          or (event <> 'truncate' and (t.tgtype & 1 = 1) <> (source <> 'task_usage' or (select i.usage_captured_by = 'row' from tallybook.installation i)))
+          or (event <> 'truncate' and (t.tgtype & 1 = 1) <> tallybook.is_captured_by_row(source, event, tallybook.needs_rows(source)))
           or (event <> 'truncate' and t.tgenabled <> 'A' and tallybook.is_replicated(t.tgrelid)))
       or exists (
         select from pg_partition_tree(to_regclass('public.' || source)) p
@@ -414,7 +444,6 @@ begin
     raise exception 'usage is captured by ''statement'' or by ''row'', not by %', quote_nullable(form) using errcode = 'invalid_parameter_value';
   end if;
   update tallybook.installation set usage_captured_by = form;
-  perform tallybook.define_capture_of_usage();
   perform tallybook.install_capture('task_usage');
 end $$;
 comment on function tallybook.capture_usage_by is

@@ -79,10 +79,7 @@ async fn choose_form(
         tell(format!("captures the changes of public.task_usage by {form}"));
         return Ok(());
     }
-    let mut tx = on.begin().await?;
-    sqlx::query("update tallybook.installation set usage_captured_by = $1").bind(&form).execute(&mut *tx).await?;
-    tx.execute("select tallybook.define_capture_of_usage()").await?;
-    tx.commit().await?;
+    sqlx::query("update tallybook.installation set usage_captured_by = $1").bind(&form).execute(on).await?;
     Ok(())
 }
 

@@ -10,7 +10,7 @@ join pg_attribute a on a.attrelid = to_regclass('tallybook_reference_public.' ||
 select tallybook_reference.define_sources();
 select tallybook_reference.define_capture_of_keys();
 select tallybook_reference.define_capture_of_usage();
-select tallybook_reference.install_capture(source) from unnest(array['task_usage', 'agent_task_queue', 'agent', 'issue']) as source;
+select tallybook_reference.install_capture(source, tallybook.needs_rows(source)) from unnest(array['task_usage', 'agent_task_queue', 'agent', 'issue']) as source;
 
 select tallybook_reference.drop_rollup(made.name)
 from tallybook_reference.rollup made

@@ -8,7 +8,9 @@ with
     select s.oid, s.relkind, s.relname,
       -- statement-level triggers see only what is written through their own table
       bool_and(t.tgtype & 1 = 1) filter (where t.tgname <> 'tallybook_truncate') as by_row,
-      bool_and(t.tgenabled = 'A') filter (where t.tgname <> 'tallybook_truncate') as always
+      bool_and(t.tgenabled = 'A') filter (where t.tgname <> 'tallybook_truncate') as always,
+      case s.relname when 'task_usage' then 'select tallybook.capture_usage_by(''row'')'
+        else format('select tallybook.install_capture(%L)', s.relname) end as by_row_sql
     from sources s left join pg_trigger t on t.tgrelid = s.oid and t.tgname like 'tallybook\_%' and t.tgparentid = 0
     group by s.oid, s.relkind, s.relname),
   children (parent, child) as (
@@ -31,8 +33,7 @@ select 'danger', 'child_uncaptured', format('table %s', i.child::regclass),
   format('what is written to it directly counts as raw usage of %s and is not captured', c.oid::regclass),
   case when c.relkind = 'p' then 'Write through the parent, or capture by row, whose triggers every partition has; then run `tallybook verify`.'
        else 'Detach it: rows of inheritance children cannot be captured. Then run `tallybook verify`.' end,
-  case when c.relkind = 'p' and c.relname = 'task_usage' then 'select tallybook.capture_usage_by(''row'')'
-       when c.relkind = 'r' then format('alter table %s no inherit %s', i.child::regclass, c.oid::regclass) end
+  case when c.relkind = 'r' then format('alter table %s no inherit %s', i.child::regclass, c.oid::regclass) else c.by_row_sql end
 from captured c
 join children i on i.parent = c.oid
 where c.relkind = 'r' or not coalesce(c.by_row, false)
@@ -67,14 +68,13 @@ where not exists (select from sources s where s.oid = to_regclass(f.source)) and
 union all
 select 'danger', 'parent_uncaptured', format('table %s', i.inhparent::regclass),
   format('what is written through it to its child %s is not captured: that is by statement', i.inhrelid::regclass),
-  'Capture usage by row, then run `tallybook verify`.', 'select tallybook.capture_usage_by(''row'')'
+  'Capture it by row, then run `tallybook verify`.', c.by_row_sql
 from captured c
 join pg_inherits i on i.inhrelid = c.oid
 where not coalesce(c.by_row, false)
 union all
 select 'danger', 'replicated', format('table %s', c.oid::regclass),
   'logical replication writes it, and its triggers do not fire for that',
-  'Capture by row, and let the triggers fire always; then run `tallybook verify`.',
-  format('alter table %1$s enable always trigger tallybook_insert, enable always trigger tallybook_update, enable always trigger tallybook_delete', c.oid::regclass)
+  'Capture it by row, with triggers that always fire; then run `tallybook verify`.', c.by_row_sql
 from captured c
 where exists (select from pg_subscription_rel r where r.srrelid = c.oid) and not (coalesce(c.by_row, false) and coalesce(c.always, false))

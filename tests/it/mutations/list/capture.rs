@@ -4,19 +4,34 @@ use super::{Mutation, mutation};
 pub(super) const MUTATIONS: &[Mutation] = &[
     mutation(
         "an old task, agent or issue is added, not taken away",
-        &[(
-            "insert into tallybook.%2$s (%3$s, sign) values (%4$s, -1);",
-            "insert into tallybook.%2$s (%3$s, sign) values (%4$s, 1);",
-        )],
+        &[("values (%4$s, -1), (%5$s, 1);", "values (%4$s, 1), (%5$s, 1);")],
         &["r11_"],
     ),
     mutation(
-        "a new task, agent or issue is taken away",
-        &[(
-            "insert into tallybook.%2$s (%3$s, sign) values (%5$s, 1);",
-            "insert into tallybook.%2$s (%3$s, sign) values (%5$s, -1);",
-        )],
+        "a moved task, agent or issue is taken away where it comes to",
+        &[("values (%4$s, -1), (%5$s, 1);", "values (%4$s, -1), (%5$s, -1);")],
         &["r11_"],
+    ),
+    mutation("a new task, agent or issue is taken away", &[("sign) values (%5$s, 1);", "sign) values (%5$s, -1);")], &["r42_"]),
+    mutation(
+        "a deleted task, agent or issue is added (by statement)",
+        &[("sign) select %6$s, -1 from old_rows r;", "sign) select %6$s, 1 from old_rows r;")],
+        &["r10_"],
+    ),
+    mutation(
+        "a deleted task, agent or issue is added (by row)",
+        &[("sign) values (%4$s, -1);", "sign) values (%4$s, 1);")],
+        &["m13_partitions"],
+    ),
+    mutation(
+        "partitions lose rows that no trigger sees",
+        &[("c.relkind = 'p' or tallybook.is_replicated(c.oid)", "tallybook.is_replicated(c.oid)")],
+        &["m13_partitions"],
+    ),
+    mutation(
+        "replicated deletions are not seen",
+        &[("c.relkind = 'p' or tallybook.is_replicated(c.oid) or", "c.relkind = 'p' or")],
+        &["m13_what_logical"],
     ),
     mutation(
         "capture does not see a task's new id",
@@ -106,7 +121,7 @@ pub(super) const MUTATIONS: &[Mutation] = &[
         )],
         &["r31_truncate"],
     ),
-    mutation("deleted usage counts twice", &[("case event when 'delete' then -1 else 1 end),", "1),")], &["r10_"]),
+    mutation("deleted usage counts twice", &[("('delete', 'old', -1)", "('delete', 'old', 1)")], &["r10_"]),
     mutation(
         "deleted usage keeps its tokens",
         &[("case sign when 1 then '{}' else 'operator(pg_catalog.-) {}' end", "'{}'")],
@@ -206,16 +221,16 @@ pub(super) const MUTATIONS: &[Mutation] = &[
     mutation(
         "a writer's own operator runs in the capture of tasks",
         &[(
-            "if tg_op operator(pg_catalog.<>) 'INSERT' then\n          insert into tallybook.%2$s",
-            "if tg_op <> 'INSERT' then\n          insert into tallybook.%2$s",
+            "if tg_op operator(pg_catalog.=) 'UPDATE' then\n          insert into tallybook.%2$s",
+            "if tg_op = 'UPDATE' then\n          insert into tallybook.%2$s",
         )],
         &["m15_"],
     ),
     mutation(
         "capture needs rights of the writer's",
         &[(
-            "capture_usage_%s() returns trigger\n        language plpgsql security definer as",
-            "capture_usage_%s() returns trigger\n        language plpgsql as",
+            "capture_usage_%1$s() returns trigger\n        language plpgsql security definer as",
+            "capture_usage_%1$s() returns trigger\n        language plpgsql as",
         )],
         &["m15_"],
     ),
