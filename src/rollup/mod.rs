@@ -3,6 +3,7 @@
 //! The engine itself is SQL (`migrations/`): capture, pending, fold, coverage, rebuild. These modules drive it,
 //! in the order in which the data flows, and hold no state that matters: any number of instances may run.
 pub mod backfill;
+mod backoff;
 pub mod drift;
 pub mod fold;
 pub mod problems;

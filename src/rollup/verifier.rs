@@ -4,6 +4,7 @@
 //! lies in the database (`tallybook.verify_state`), so that any number of instances share the work, not the load multiplied, and a
 //! restart goes on. What differs is logged once and kept in `tallybook.drift`; it is never repaired here. A database that goes
 //! away is waited for.
+use super::backoff::Backoff;
 use super::drift;
 use super::verify::{self, DayRange};
 use crate::adopt;
@@ -44,23 +45,22 @@ struct Turn {
 
 /// Verifies until `cancel` is called.
 pub async fn run(pool: PgPool, cancel: CancellationToken, observer: impl Observer) {
-    let mut failures = 0_u32;
+    let mut backoff = Backoff::new(PAUSE_MIN, PAUSE_FAILED_MAX);
     loop {
         let pause = match step(&pool, &observer).await {
             Ok(_) => {
-                if failures > 0 {
+                if let Some(failures) = backoff.ended() {
                     info!(verify.failures = failures, "verifying again");
-                    failures = 0;
                 }
                 PAUSE_MIN
             }
             Err(error) => {
-                failures = failures.saturating_add(1);
+                let (failures, pause) = backoff.failed();
                 observer.could_not_verify();
                 if failures == 1 {
                     error!(%error, "could not verify; trying again");
                 }
-                (PAUSE_MIN * failures).min(PAUSE_FAILED_MAX)
+                pause
             }
         };
         tokio::select! {

@@ -3,6 +3,7 @@
 //! Exactness never depends on it. Any number of instances may run beside each other and beside other schedulers: whoever comes
 //! second leaves at once. A database that goes away is waited for.
 use super::backfill::Background;
+use super::backoff::Backoff;
 use super::fold::{self, Tick};
 use crate::db::pool::PgPool;
 use std::time::{Duration, Instant};
@@ -36,23 +37,22 @@ pub trait Observer: Send + Sync {
 
 /// Folds, and covers history where `backfills` says so, until `cancel` is called.
 pub async fn run(pool: PgPool, cancel: CancellationToken, observer: impl Observer, backfills: bool) {
-    let mut failures = 0_u32;
+    let mut backoff = Backoff::new(PAUSE_IDLE, PAUSE_FAILED_MAX);
     let mut background = backfills.then(Background::default);
     loop {
         let began = Instant::now();
         let pause = match step(&pool, background.as_mut(), &observer).await {
             Ok(rows) => {
-                if failures > 0 {
+                if let Some(failures) = backoff.ended() {
                     info!(fold.failures = failures, "folding again");
-                    failures = 0;
                 }
                 rest(rows, began.elapsed())
             }
             Err(error) => {
-                failures = failures.saturating_add(1);
+                let (failures, pause) = backoff.failed();
                 observer.failed();
                 report(&pool, &error, failures).await;
-                (PAUSE_IDLE * failures).min(PAUSE_FAILED_MAX)
+                pause
             }
         };
         tokio::select! {
