@@ -14,8 +14,6 @@ use tracing::{Instrument, Span};
 
 /// How often a transaction that lost against another one is tried.
 const ATTEMPTS_MAX: u32 = 6;
-/// The longest wait before a second attempt; doubled before each further one.
-const JITTER: Duration = Duration::from_millis(10);
 
 /// What is told of each commit.
 pub trait Observer: Send + Sync {
@@ -78,16 +76,17 @@ impl Committer {
 
     async fn one_by_one(&self, batches: &[&Batch]) -> Vec<Answer> {
         let mut answers = Vec::with_capacity(batches.len());
-        for batch in batches {
+        let mut rest = batches;
+        while let [batch, later @ ..] = rest {
             match self.attempt(&[batch]).await {
                 Ok(answer) => answers.extend(answer),
                 Err(failure) if failure.is_outage() => {
-                    let rest = batches.len() - answers.len();
-                    answers.extend(fail(failure, rest));
+                    answers.extend(fail(failure, rest.len()));
                     break;
                 }
                 Err(failure) => answers.extend(fail(failure, 1)),
             }
+            rest = later;
         }
         answers
     }
@@ -95,7 +94,6 @@ impl Committer {
     /// Stores `batches` in one transaction, again when it lost against another one.
     async fn attempt(&self, batches: &[&Batch]) -> Result<Vec<Answer>, Failure> {
         let began = Instant::now();
-        let mut jitter = JITTER;
         let mut attempts = 1;
         let answers = loop {
             match transaction::store(&self.pool, self.clock.now(), batches).await {
@@ -110,15 +108,19 @@ impl Committer {
                 }
                 Ok(answers) => break answers,
             }
-            let wait = rand::rng().random_range(Duration::ZERO..jitter);
+            let wait = rand::rng().random_range(Duration::ZERO..longest_wait(attempts));
             tokio::time::sleep(wait).await;
-            jitter *= 2;
             attempts += 1;
         };
         let reports = answers.iter().map(|answer| answer.as_ref().map_or(0, Vec::len)).sum();
         self.observer.committed(batches.len(), reports, began.elapsed());
         Ok(answers)
     }
+}
+
+/// How long to wait at most after so many attempts that lost: each time twice as long.
+fn longest_wait(attempts: u32) -> Duration {
+    Duration::from_millis(5) * 2_u32.pow(attempts)
 }
 
 /// The same failure for `requests` requests, logged once.
@@ -136,5 +138,16 @@ fn fail(failure: Failure, requests: usize) -> Vec<Answer> {
 impl Failure {
     fn is_outage(&self) -> bool {
         matches!(self, Self::Database(error) if cause(error) == Cause::Unavailable)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_lost_waits_ever_longer() {
+        let waits: Vec<_> = (1..ATTEMPTS_MAX).map(|attempts| longest_wait(attempts).as_millis()).collect();
+        assert_eq!(waits, [10, 20, 40, 80, 160]);
     }
 }

@@ -42,13 +42,6 @@ impl<'a> Making<'a> {
         }
     }
 
-    /// All that new tasks refer to is needed.
-    pub(super) fn add_tasks(&mut self, tasks: &BTreeMap<Uuid, NewTask>) {
-        for NewTask { standing, .. } in tasks.values() {
-            self.add(Target { agent: Some(standing.agent), runtime: standing.runtime, issue: standing.issue });
-        }
-    }
-
     /// Makes what is needed.
     pub(super) async fn make(
         &self,

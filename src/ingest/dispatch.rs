@@ -100,3 +100,38 @@ impl UnderWay {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What is taken of requests with such identities, and what is left, in groups of three reports.
+    fn take(waiting: &[&[u64]], under_way: &[u64]) -> (Vec<Vec<u64>>, Vec<Vec<u64>>) {
+        let (mut waiting, _answered): (VecDeque<_>, Vec<_>) = waiting.iter().map(|of| Request::of(of)).unzip();
+        let group = take_group(&mut waiting, &under_way.iter().copied().collect(), 3);
+        let identities = |request: Request| request.identities;
+        (group.into_iter().map(identities).collect(), waiting.into_iter().map(identities).collect())
+    }
+
+    #[test]
+    fn a_group_is_filled_to_its_bound_and_a_larger_request_is_one_of_its_own() {
+        assert_eq!(take(&[&[1, 2], &[3], &[4]], &[]), (vec![vec![1, 2], vec![3]], vec![vec![4]]));
+        assert_eq!(take(&[&[1, 2, 3, 4], &[5]], &[]), (vec![vec![1, 2, 3, 4]], vec![vec![5]]));
+    }
+
+    #[test]
+    fn who_names_what_another_one_names_waits_for_it_and_keeps_its_place() {
+        assert_eq!(take(&[&[1], &[2], &[1]], &[2]), (vec![vec![1]], vec![vec![2], vec![1]]));
+        assert_eq!(take(&[&[2, 3], &[3], &[4]], &[2]), (vec![vec![4]], vec![vec![2, 3], vec![3]]));
+    }
+
+    #[test]
+    fn who_no_longer_waits_is_passed_over() {
+        let (gone, answered) = Request::of(&[1]);
+        drop(answered);
+        let (there, _answered) = Request::of(&[1]);
+        let group = take_group(&mut VecDeque::from([gone, there]), &HashSet::new(), 3);
+        assert_eq!(group.len(), 1);
+        assert!(!group[0].answer.is_closed());
+    }
+}

@@ -163,3 +163,20 @@ fn refuse_duplicates(reports: &[Report]) -> Result<(), Error> {
     }
     if faults.is_empty() { Ok(()) } else { Err(Error::Invalid(faults)) }
 }
+
+#[cfg(test)]
+impl Request {
+    /// One of that many reports, and where it is answered.
+    pub(super) fn of(identities: &[u64]) -> (Self, oneshot::Receiver<Answer>) {
+        let room = Room { requests: Arc::new(Semaphore::new(1)), reports: Arc::new(Semaphore::new(identities.len())) };
+        let (answer, answered) = oneshot::channel();
+        let request = Self {
+            batch: Batch { workspace: None, reports: Vec::new() },
+            identities: identities.to_vec(),
+            answer,
+            span: Span::none(),
+            _place: room.enter(identities.len()).unwrap(),
+        };
+        (request, answered)
+    }
+}

@@ -82,7 +82,6 @@ async fn store_with(pool: &PgPool, statements: &Statements, now: Timestamp, batc
     for item in items.iter().filter(|item| plan.new_tasks.contains_key(&item.report.task_id)) {
         making.add(plan.target(*item));
     }
-    making.add_tasks(&plan.new_tasks);
     making.make(&mut tx, statements, default_time).await?;
     create::tasks(&mut tx, statements, &plan.new_tasks, default_time).await?;
 

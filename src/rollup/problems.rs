@@ -137,8 +137,8 @@ mod tests {
         let db = testing::database().await;
         let mut status = status::status(&db.pool).await.unwrap();
         assert_eq!(codes(&status), [""; 0]);
-        status.pending.oldest_seconds = Some(599.0);
-        status.verification.oldest_check_seconds = Some(2_591_999.0);
+        status.pending.oldest_seconds = Some(600.0);
+        status.verification.oldest_check_seconds = Some(2_592_000.0);
         assert_eq!(codes(&status), [""; 0]);
         status.verification.oldest_check_seconds = Some(2_592_001.0);
         status.pending.oldest_seconds = Some(601.0);
@@ -149,5 +149,20 @@ mod tests {
         assert_eq!(codes(&status), ["not_folded", "fold_lock_held", "standby", "long_transaction", "not_verified"]);
         let told = &problems(&status)[1].what;
         assert_eq!(told, "backend 1 (x) has kept others from folding for 7 minutes");
+    }
+
+    #[tokio::test]
+    async fn what_differs_and_what_is_not_covered_is_counted() {
+        let db = testing::database().await;
+        let mut status = status::status(&db.pool).await.unwrap();
+        let rollup = status.rollups[0].name.clone();
+        status.rollups[0].days = 10;
+        status.rollups[0].uncovered_days = 3;
+        status.verification.drift =
+            vec![KnownDrift { rollup: rollup.clone(), keys: 1, days: 2, found_at: jiff::Timestamp::UNIX_EPOCH }];
+        let told: Vec<_> = problems(&status).into_iter().map(|problem| (problem.code, problem.what)).collect();
+        let differs = format!("rollup {rollup} differs from raw usage in 1 key on 2 days");
+        let lacks = format!("rollup {rollup} lacks 3 of 10 days, which are read from raw");
+        assert_eq!(told, [("drift", differs), ("not_covered", lacks)]);
     }
 }

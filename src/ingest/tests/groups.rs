@@ -23,6 +23,9 @@ async fn requests_that_wait_are_committed_together() {
     let others = join_all((0..50).map(|n| bench.put(report(task, 1).keyed(&n.to_string()))));
     let release = async {
         blocked(&bench).await;
+        for _ in 0..20 {
+            assert_eq!(bench.number("select count(*) from public.task_usage").await, 1, "one group at a time");
+        }
         tx.rollback().await.unwrap();
     };
     let (first, others, ()) = tokio::join!(first, others, release);
@@ -66,14 +69,20 @@ async fn a_refused_request_leaves_the_others_of_its_group_alone() {
     assert_eq!(bench.number("select count(*) from public.task_usage").await, 16);
 }
 
-#[tokio::test]
-async fn a_row_that_the_database_refuses_fails_its_own_request_only() {
-    let bench = Bench::with(one_group()).await;
-    let task = bench.task().await;
+/// A host that counts and refuses rows whose key is `poison`, loses all that is with a row `lose` to others, and counts that, and whose server ends
+/// the session that writes a row `sever`.
+async fn host(bench: &Bench) {
     sqlx::raw_sql(
-        "create function public.refuse() returns trigger language plpgsql as $$
+        "create sequence public.refused;
+         create function public.refuse() returns trigger language plpgsql as $$
          begin
-           if new.event_key = 'poison' then raise exception 'no'; end if;
+           if new.event_key = 'poison' then
+             raise exception 'no, for the % time', nextval('public.refused');
+           elsif new.event_key = 'lose' then
+             raise exception 'lost, for the % time', nextval('public.refused') using errcode = 'serialization_failure';
+           elsif new.event_key = 'sever' then
+             perform pg_terminate_backend(pg_backend_pid()), pg_sleep(60);
+           end if;
            return new;
          end $$;
          create trigger refuse before insert on public.task_usage for each row execute function public.refuse()",
@@ -81,6 +90,13 @@ async fn a_row_that_the_database_refuses_fails_its_own_request_only() {
     .execute(bench.pool())
     .await
     .unwrap();
+}
+
+#[tokio::test]
+async fn a_row_that_the_database_refuses_fails_its_own_request_only() {
+    let bench = Bench::with(one_group()).await;
+    let task = bench.task().await;
+    host(&bench).await;
     let keys = ["a", "b", "poison", "c", "d"];
     let requests = keys.map(|key| bench.submit(vec![report(task, 1).keyed(key), report(task, 1).keyed(&format!("{key} too"))]));
     let answers = join_all(requests).await;
@@ -90,6 +106,47 @@ async fn a_row_that_the_database_refuses_fails_its_own_request_only() {
     let Err(error) = &answers[2] else { unreachable!() };
     assert!(!error.is_retryable());
     assert_eq!(bench.number("select count(*) from public.task_usage").await, 8, "nothing of the refused request is stored");
+}
+
+#[tokio::test]
+async fn a_refused_request_that_was_alone_is_not_tried_again() {
+    let bench = Bench::with(one_group()).await;
+    let task = bench.task().await;
+    host(&bench).await;
+    let answer = bench.submit(vec![report(task, 1).keyed("poison")]).await;
+    assert!(matches!(answer, Err(Error::Refused(_))), "{answer:?}");
+    assert_eq!(bench.number("select last_value from public.refused").await, 1);
+}
+
+#[tokio::test]
+async fn a_request_that_keeps_losing_is_tried_six_times() {
+    let bench = Bench::with(one_group()).await;
+    let task = bench.task().await;
+    host(&bench).await;
+    let answer = bench.submit(vec![report(task, 1).keyed("lose")]).await;
+    assert!(matches!(&answer, Err(error @ Error::Database(_)) if error.is_retryable()), "{answer:?}");
+    assert_eq!(bench.number("select last_value from public.refused").await, 6);
+}
+
+#[tokio::test]
+async fn when_the_database_goes_all_that_is_left_of_a_group_is_told_so() {
+    let bench = Bench::with(one_group()).await;
+    let task = bench.task().await;
+    host(&bench).await;
+    let groups = [
+        (vec!["a", "b", "sever"], vec![]),
+        // Together they meet the poison, whose key is the lesser one; each alone, in their order, the cut.
+        (vec!["a", "b", "sever", "d", "poison"], vec!["a", "b"]),
+    ];
+    for (keys, stored) in groups {
+        let answers = join_all(keys.iter().map(|key| bench.submit(vec![report(task, 1).keyed(key)]))).await;
+        for (key, answer) in keys.iter().zip(&answers) {
+            let is_right = if stored.contains(key) { answer.is_ok() } else { matches!(answer, Err(Error::Database(_))) };
+            assert!(is_right, "{key} of {keys:?}: {answer:?}");
+        }
+        let keys = "select coalesce(string_agg(event_key, ' ' order by event_key), '') from public.task_usage";
+        assert_eq!(bench.text(keys).await.unwrap(), stored.join(" "));
+    }
 }
 
 #[tokio::test]
@@ -155,4 +212,28 @@ async fn shutdown_answers_all_that_was_taken() {
     assert!(answers.iter().all(Result::is_ok), "{answers:?}");
     let stored: i64 = sqlx::query_scalar("select count(*) from public.task_usage").fetch_one(&database.pool).await.unwrap();
     assert_eq!(stored, 30);
+}
+
+#[tokio::test]
+async fn shutdown_lets_what_is_under_way_end_though_its_sender_has_gone() {
+    let bench = Bench::new().await;
+    let task = bench.task().await;
+    bench.put(report(task, 1)).await;
+    let mut holder = bench.database.connect().await;
+    let mut tx = holder.begin().await.unwrap();
+    sqlx::query("select from public.task_usage for update").execute(&mut *tx).await.unwrap();
+    tokio::select! {
+        answer = bench.put(report(task, 2)) => unreachable!("the row is held: {answer:?}"),
+        () = blocked(&bench) => {}
+    }
+    let Bench { database, ingest, tracker, .. } = bench;
+    drop(ingest);
+    tracker.close();
+    let release = async {
+        tokio::task::yield_now().await;
+        tx.rollback().await.unwrap();
+    };
+    tokio::join!(tracker.wait(), release);
+    let stored: i64 = sqlx::query_scalar("select input_tokens from public.task_usage").fetch_one(&database.pool).await.unwrap();
+    assert_eq!(stored, 2);
 }

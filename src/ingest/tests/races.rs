@@ -1,10 +1,12 @@
 //! Many clients at once, on several instances.
+use super::groups::blocked;
 use super::*;
 use crate::ingest::Error;
 use futures_util::future::join_all;
 use rand::rngs::StdRng;
 use rand::seq::SliceRandom;
 use rand::{RngExt, SeedableRng};
+use sqlx::Connection;
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 
@@ -86,6 +88,25 @@ async fn many_first_reports_of_one_task_make_one_task() {
 }
 
 /// Histories of one identity from several instances end where some order of them would.
+#[tokio::test]
+async fn a_task_that_somebody_else_has_just_made_is_moved_where_its_report_places_it() {
+    let bench = Bench::new().await;
+    let (like, id) = (bench.task().await, Uuid::new_v4());
+    let mut other = bench.database.connect().await;
+    let mut tx = other.begin().await.unwrap();
+    let make =
+        "insert into public.agent_task_queue (id, agent_id) select $1, agent_id from public.agent_task_queue where id = $2";
+    sqlx::query(make).bind(id).bind(like).execute(&mut *tx).await.unwrap();
+    let end = async {
+        blocked(&bench).await;
+        tx.commit().await.unwrap();
+    };
+    let (outcome, ()) = tokio::join!(bench.put(report(id, 1).at_agent("another")), end);
+    assert_eq!(outcome, Outcome::Created);
+    let agents = "select string_agg(distinct a.name, ' ' order by a.name) from public.agent_task_queue t join public.agent a on a.id = t.agent_id";
+    assert_eq!(bench.text(agents).await.unwrap(), "agent another");
+}
+
 #[tokio::test]
 async fn totals_with_a_sequence_end_at_the_highest_whatever_the_order() {
     let bench = Bench::new().await;

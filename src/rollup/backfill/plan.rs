@@ -114,7 +114,24 @@ async fn pace(snapshot: &mut Session<'_>) -> Result<Option<Pace>, sqlx::Error> {
     }
     let began = Instant::now();
     let summed: i64 = sqlx::query_scalar(include_str!("sample.sql")).bind(SAMPLE_ROWS).fetch_one(snapshot).await?;
-    let micros = began.elapsed().as_micros().max(1);
-    let rate = u128::from(u64::try_from(summed).unwrap_or(0)) * 1_000_000 / micros;
-    Ok((summed > 0).then(|| Pace { rows_per_second: u64::try_from(rate).unwrap_or(u64::MAX), basis: Basis::Sample }))
+    let rows_per_second = rate(u64::try_from(summed).unwrap_or(0), began.elapsed());
+    Ok((summed > 0).then_some(Pace { rows_per_second, basis: Basis::Sample }))
+}
+
+/// So many rows in such a time, a second.
+fn rate(rows: u64, took: Duration) -> u64 {
+    u64::try_from(u128::from(rows) * 1_000_000 / took.as_micros().max(1)).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_rate_is_of_a_second_whatever_the_time() {
+        assert_eq!(rate(3, Duration::from_millis(2)), 1_500);
+        assert_eq!(rate(3, Duration::from_secs(2)), 1);
+        assert_eq!(rate(3, Duration::ZERO), 3_000_000);
+        assert_eq!(rate(u64::MAX, Duration::ZERO), u64::MAX);
+    }
 }

@@ -75,14 +75,16 @@ async fn a_plan_is_what_a_run_then_does() {
     }
     let planned = plan(&db.pool, &of_rows(4)).await.unwrap();
     assert_eq!(planned.pace.unwrap().basis, Basis::LastSlices);
-    let mut covered = Vec::new();
+    let (mut covered, mut rows_written) = (Vec::new(), 0);
     let done = cover(&db.pool, &of_rows(4), |event| {
         if let Event::Covered(slice) = event {
             covered.push((slice.covered_from, slice.raw_rows));
+            rows_written += slice.rows_written;
         }
     })
     .await
     .unwrap();
+    assert_eq!(done.rows_written, rows_written);
     assert_eq!(planned.slices.iter().map(|slice| (slice.since, slice.raw_rows)).collect::<Vec<_>>(), covered);
     assert_eq!((planned.raw_rows, planned.slices.len()), (done.raw_rows, covered.len()));
     assert!(covered.len() > 2);
@@ -101,6 +103,21 @@ async fn a_plan_changes_nothing_and_knows_the_limits() {
     assert!(planned.slices.len() >= 3, "slices of five rows: {planned:?}");
     assert_eq!(coverage(&db).await, before);
     assert!(progress(&db.pool).await.unwrap().iter().all(|p| p.last_slice_at.is_none()));
+}
+
+#[tokio::test]
+async fn a_plan_trusts_no_pace_of_less_than_a_row_a_second() {
+    let db = history().await;
+    slice(&db.pool, 4).await.unwrap();
+    for (busy, basis) in [("1 second", Basis::LastSlices), ("1 year", Basis::Sample)] {
+        let sql = format!("update tallybook.backfill_state set recent_rows = 1, recent_busy = '{busy}'");
+        db.pool.execute(sqlx::AssertSqlSafe(sql)).await.unwrap();
+        assert_eq!(plan(&db.pool, &Options::default()).await.unwrap().pace.unwrap().basis, basis);
+    }
+    // Rows of tasks that are gone are read, and there is nothing to sum.
+    db.pool.execute("set local session_replication_role = replica; delete from public.agent_task_queue").await.unwrap();
+    let planned = plan(&db.pool, &Options::default()).await.unwrap();
+    assert!(planned.raw_rows > 0 && planned.pace.is_none() && planned.seconds_estimated.is_none(), "{planned:?}");
 }
 
 #[tokio::test]
@@ -262,6 +279,45 @@ async fn a_slice_that_meets_a_lock_is_tried_again() {
     };
     let (done, ()) = tokio::join!(covering, ending);
     assert_eq!(done.unwrap().raw_rows, 16);
+}
+
+/// Makes every change of a column of `tallybook.rollup` fail.
+async fn fail(db: &TestDatabase, column: &str, sqlstate: &str) {
+    let sql = format!(
+        "create or replace function public.fail() returns trigger language plpgsql as $$ begin raise exception 'no' using errcode = tg_argv[0]; end $$;
+         create or replace trigger fail before update of {column} on tallybook.rollup for each row execute function public.fail('{sqlstate}')"
+    );
+    db.pool.execute(sqlx::AssertSqlSafe(sql)).await.unwrap();
+}
+
+/// Covers all, and says how often that had to wait.
+async fn cover_waiting(db: &TestDatabase) -> (Result<Summary, sqlx::Error>, u32) {
+    let mut waits = 0;
+    let done = cover(&db.pool, &Options::default(), |event| waits += u32::from(matches!(event, Event::Waits(_)))).await;
+    (done, waits)
+}
+
+#[tokio::test]
+async fn a_run_that_keeps_losing_ends_and_views_that_do_are_left_to_the_service() {
+    let db = history().await;
+    fail(&db, "covered_from", "55P03").await;
+    let (done, waits) = cover_waiting(&db).await;
+    assert_eq!((cause(&done.unwrap_err()), waits), (Cause::Conflict, CONFLICTS_MAX));
+    fail(&db, "reads_raw", "55P03").await;
+    let (done, waits) = cover_waiting(&db).await;
+    assert_eq!((done.unwrap().raw_rows, waits), (16, CONFLICTS_MAX));
+    assert!(Background::default().step(&db.pool, 1000).await.unwrap().is_none());
+}
+
+#[tokio::test]
+async fn what_cannot_be_done_is_told_and_not_tried_again() {
+    let db = history().await;
+    for column in ["covered_from", "reads_raw"] {
+        fail(&db, column, "P0001").await;
+        let (done, waits) = cover_waiting(&db).await;
+        assert_eq!((cause(&done.unwrap_err()), waits), (Cause::Other, 0), "{column}");
+    }
+    assert!(Background::default().step(&db.pool, 1000).await.is_err());
 }
 
 #[tokio::test]
