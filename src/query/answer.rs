@@ -133,3 +133,25 @@ impl Head {
         Answer { source, exact: true, as_of: self.as_of, subject, range, complete_from, exact_from, task_count, items, total }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing;
+    use sqlx::Executor;
+    use std::sync::atomic::{AtomicU32, Ordering};
+
+    #[tokio::test]
+    async fn tables_that_have_changed_are_looked_at_again_and_other_failures_are_told_at_once() {
+        let db = testing::database().await;
+        for (fails, is_asked_again) in [("select nowhere from public.task_usage", true), ("select 1 / 0", false)] {
+            let asked = AtomicU32::new(0);
+            let answer = ask(&db.pool, |mut snapshot, _| {
+                let question = if asked.fetch_add(1, Ordering::Relaxed) == 0 { fails } else { "select" };
+                async move { snapshot.execute(question).await.map(drop) }
+            });
+            assert_eq!(answer.await.is_ok(), is_asked_again, "{fails}");
+            assert_eq!(asked.into_inner(), 1 + u32::from(is_asked_again), "{fails}");
+        }
+    }
+}

@@ -102,10 +102,15 @@ async fn compare(pool: &PgPool, turn: Turn, observer: &impl Observer) -> Result<
             );
         }
     }
-    finish(pool, turn, (duration * DUTY_DIVISOR).clamp(PAUSE_MIN, PAUSE_MAX)).await?;
+    finish(pool, turn, rest(duration)).await?;
     let (keys, drifted_keys) = compared.iter().fold((0, 0), |(keys, drifted), r| (keys + r.keys, drifted + r.drifted_keys));
     observer.verified(keys, drifted_keys, duration);
     Ok(())
+}
+
+/// How long nobody compares after a slice that took so long.
+fn rest(comparing: Duration) -> Duration {
+    (comparing * DUTY_DIVISOR).clamp(PAUSE_MIN, PAUSE_MAX)
 }
 
 /// Takes on the slice that is due, so that no other instance does; none when none is.
@@ -220,6 +225,13 @@ mod tests {
         assert_eq!(done.coverage.to_string(), "1");
         assert_eq!(turn(&db, &heard).await, newest, "a new round");
         assert_eq!(state(&db).await.checked_since, done.checked_since, "the last round's word holds until this one ends");
+    }
+
+    #[test]
+    fn comparing_takes_a_small_share_of_the_time() {
+        assert_eq!(rest(Duration::from_millis(1)), PAUSE_MIN);
+        assert_eq!(rest(Duration::from_secs(2)), Duration::from_secs(100));
+        assert_eq!(rest(Duration::from_hours(1)), PAUSE_MAX);
     }
 
     #[tokio::test]

@@ -1,5 +1,5 @@
 use super::*;
-use crate::rollup::{fold, verify};
+use crate::rollup::{fold, status, verify};
 use crate::testing::{self, TestDatabase};
 use futures_util::future::join_all;
 use jiff::civil::date;
@@ -31,9 +31,15 @@ fn of_rows(slice_rows: i64) -> Options {
     Options { slice_rows, ..Options::default() }
 }
 
+/// Whether each rollup holds all history, as status says it.
+async fn covered(db: &TestDatabase) -> Vec<bool> {
+    status::status(&db.pool).await.unwrap().rollups.iter().map(status::Rollup::is_covered).collect()
+}
+
 #[tokio::test]
 async fn it_stops_at_a_day_and_goes_on_from_there() {
     let db = history().await;
+    assert_eq!(covered(&db).await, [false, false]);
     let done = cover(&db.pool, &since(4), |_| {}).await.unwrap();
     assert_eq!((done.slices, done.raw_rows), (1, 6));
     let at = |day: &str| ["task_usage_daily", "task_usage_quarter_hour"].map(|name| (name.to_owned(), day.to_owned()));
@@ -43,9 +49,11 @@ async fn it_stops_at_a_day_and_goes_on_from_there() {
     let done = cover(&db.pool, &Options { slice_rows: 1, ..since(2) }, |_| {}).await.unwrap();
     assert_eq!((done.slices, done.raw_rows), (2, 6));
     assert_eq!(coverage(&db).await, at("2026-02-02"));
+    assert_eq!(covered(&db).await, [false, false]);
     let done = cover(&db.pool, &Options::default(), |_| {}).await.unwrap();
     assert_eq!((done.slices, done.raw_rows), (1, 4));
     assert_eq!(coverage(&db).await, at("-infinity"));
+    assert_eq!(covered(&db).await, [true, true]);
     assert!(verify::verify(&db.pool).await.unwrap().exact());
 }
 

@@ -147,9 +147,11 @@ mod tests {
         for (zone, left) in zones.iter().zip([vec![(4, 1_000)], vec![(9, 1_000)], vec![(0, 1_000)]]) {
             assert_eq!(ask(zone).await, (json!("2026-03-07T00:00:00Z"), left), "{zone}");
         }
-        // A range that begins later needs none of them; days and agents have all.
-        let later: Value = api.get(&format!("/v1/runtimes/{}/usage/by-hour?days=3", id("runtime"))).await.json();
-        assert_eq!(later.get("exact_from"), None);
+        // A range that begins right then, or later, needs none of them; days and agents have all.
+        for days in [4, 3] {
+            let later: Value = api.get(&format!("/v1/runtimes/{}/usage/by-hour?days={days}", id("runtime"))).await.json();
+            assert_eq!(later.get("exact_from"), None, "{days}");
+        }
         for path in ["usage?days=7", "usage/by-agent?days=7"] {
             let usage: Value = api.get(&format!("/v1/runtimes/{}/{path}", id("runtime"))).await.json();
             assert_eq!((&usage["total"]["input_tokens"], usage.get("exact_from")), (&json!(1_111), None), "{path}");
