@@ -465,6 +465,13 @@ create function tallybook.capture_faults() returns setof text
     and t.tgfoid = to_regproc('tallybook.' || case event when 'truncate' then 'refuse_truncate' else format(function, event) end)
   where t.oid is null or t.tgenabled not in ('O', 'A')
   union all
+  -- it has become a partition since, or a subscription's
+  select format('trigger %s on public.%s misses rows: run `%s`', t.tgname, source,
+    case source when 'task_usage' then 'select tallybook.capture_usage_by(''row'')' else format('select tallybook.install_capture(%L)', source) end)
+  from unnest(array['task_usage', 'agent_task_queue', 'agent', 'issue']) as source
+  join pg_trigger t on t.tgrelid = to_regclass('public.' || source) and t.tgname in ('tallybook_insert', 'tallybook_update', 'tallybook_delete')
+  where t.tgtype & 1 = 0 and tallybook.needs_rows(source) or t.tgenabled <> 'A' and tallybook.is_replicated(t.tgrelid)
+  union all
   select format('changes of public.%s have not been captured since %s: %s', source,
     to_char(min(noted_at) at time zone 'UTC', 'YYYY-MM-DD HH24:MI "UTC"'), min(message))
   from tallybook.capture_break
@@ -472,6 +479,6 @@ create function tallybook.capture_faults() returns setof text
   order by 1
 $$;
 comment on function tallybook.capture_faults is
-  'Why capture cannot be trusted: triggers that are missing or disabled, columns of adopted tables that were not found. No row when all is well.';
+  'Why capture cannot be trusted: triggers that are missing, disabled or of the wrong kind, columns of adopted tables that were not found. No row when all is well.';
 
 revoke all on all functions in schema tallybook from public;

@@ -7,7 +7,9 @@ mod replication;
 mod retention;
 mod roles;
 
+use jiff::Timestamp;
 use sqlx::{AssertSqlSafe, Executor, PgConnection};
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -16,6 +18,8 @@ use tallybook::adopt::{self, Patience, Standing};
 use tallybook::db::migrate;
 use tallybook::db::pool::PgPool;
 use tallybook::doctor;
+use tallybook::model::range::{Days, Range, Zone};
+use tallybook::query::{Reading, Source, summary};
 use tallybook::rollup::{backfill, fold, verify};
 use tallybook::testing::{self, TestDatabase};
 use tokio::process::Command;
@@ -194,6 +198,14 @@ async fn assert_healthy(db: &TestDatabase) {
     assert!(report.healthy(), "{report:#?}");
     assert_eq!(report.unchecked, []);
     assert!(report.findings.iter().all(|finding| !finding.code.starts_with("index_")), "{report:#?}");
+    assert_eq!(read_from(db).await, Source::Daily);
+}
+
+/// Where the service reads sums.
+async fn read_from(db: &TestDatabase) -> Source {
+    let range = Range::last(Days::new(1).unwrap(), &Zone::utc(), Timestamp::UNIX_EPOCH).unwrap();
+    let question = summary::Question { range, workspace: None, runtime: None, by: BTreeSet::new() };
+    summary::summary(&db.pool, Reading::Rollups, &question).await.unwrap().source
 }
 
 #[tokio::test]

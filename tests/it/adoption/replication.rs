@@ -1,9 +1,10 @@
 //! Tables that logical replication fills: captured by row, by triggers that fire for that, too.
-use super::{LOOSE, TestDatabase, WRITERS, assert_healthy, differing, host, run};
+use super::{LOOSE, TestDatabase, WRITERS, assert_healthy, differing, host, read_from, run};
 use sqlx::{AssertSqlSafe, Executor};
 use std::time::Duration;
 use tallybook::adopt::{self, Patience, Standing};
 use tallybook::db::migrate;
+use tallybook::query::Source;
 use tallybook::rollup::{backfill, fold};
 use tallybook::testing;
 use uuid::Uuid;
@@ -70,6 +71,15 @@ async fn m13_what_logical_replication_applies_is_captured() {
     .await;
     assert_eq!(differing(&copy.pool).await.unwrap(), 0);
     assert_healthy(&copy).await;
+    // Nor is anything folded beside a trigger that would not fire.
+    run(&copy, "alter table public.task_usage enable trigger tallybook_insert").await;
+    let told = fold::drain(&copy.pool).await.unwrap_err().to_string();
+    let mends = "select tallybook.capture_usage_by('row')";
+    assert!(told.contains(&format!("trigger tallybook_insert on public.task_usage misses rows: run `{mends}`")), "{told}");
+    assert_eq!(read_from(&copy).await, Source::Raw);
+    run(&copy, mends).await;
+    assert_eq!(read_from(&copy).await, Source::Daily);
+    fold::drain(&copy.pool).await.unwrap();
     run(
         &copy,
         &format!("alter subscription {name} disable; alter subscription {name} set (slot_name = none); drop subscription {name}"),

@@ -205,6 +205,13 @@ mod tests {
             pool.execute(switch("enable")).await.unwrap();
             assert_ne!(asked(&daily).await.0, "raw");
         }
+        // What goes past a table is missed by triggers by statement.
+        pool.execute("create table public.agents (like public.agent) partition by list (id); alter table public.agents attach partition public.agent default")
+            .await
+            .unwrap();
+        assert_eq!(asked(&daily).await.0, "raw");
+        pool.execute("select tallybook.install_capture('agent')").await.unwrap();
+        assert_ne!(asked(&daily).await.0, "raw");
     }
 
     #[tokio::test]

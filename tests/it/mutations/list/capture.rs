@@ -123,6 +123,16 @@ pub(super) const MUTATIONS: &[Mutation] = &[
     ),
     mutation("deleted usage counts twice", &[("('delete', 'old', -1)", "('delete', 'old', 1)")], &["r10_"]),
     mutation(
+        "a table that has become a partition is folded though its triggers miss rows",
+        &[("where t.tgtype & 1 = 0 and tallybook.needs_rows(source) or", "where")],
+        &["m13_nothing"],
+    ),
+    mutation(
+        "a table that a subscription fills is folded though its triggers do not fire",
+        &[("or t.tgenabled <> 'A' and tallybook.is_replicated(t.tgrelid)\n", "\n")],
+        &["m13_what_logical"],
+    ),
+    mutation(
         "deleted usage keeps its tokens",
         &[("case sign when 1 then '{}' else 'operator(pg_catalog.-) {}' end", "'{}'")],
         &["r10_"],
