@@ -1884,6 +1884,10 @@ begin
       hint = 'It is by workspace, agent, runtime and project.';
   end case;
   get diagnostics touched = row_count;
+  if touched > 0 then
+    perform tallybook.record_audit('database', null, null, 'usage.purge', case kind when 'workspace' then id end, kind || ' ' || id,
+      jsonb_build_object('sealed_rows', touched));
+  end if;
   return touched;
 end $$;
 

@@ -20,7 +20,7 @@ const GIVING_WAY: [&str; 3] = ["55P03", "57014", "40P01"];
 /// How long to wait for locks.
 #[derive(Clone, Copy, Debug)]
 pub struct Patience {
-    /// How long one attempt may wait, and so how long a writer may wait behind it.
+    /// How long one attempt may wait, and so how long a writer may wait behind it: on a table with partitions, up to five times as long.
     pub lock_timeout: Duration,
     /// How long to go on trying.
     pub lock_wait: Duration,

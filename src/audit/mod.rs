@@ -29,6 +29,8 @@ pub enum Action {
     Detach,
     /// All that was sealed was deleted.
     Discard,
+    /// The objects of the usual design were dropped.
+    DropUsualDesign,
     /// A token was made.
     CreateToken,
     /// A token was revoked.
@@ -45,6 +47,7 @@ impl Action {
             Self::Thin => "usage.thin",
             Self::Detach => "usage.detach",
             Self::Discard => "usage.discard",
+            Self::DropUsualDesign => "moving.drop",
             Self::CreateToken => "token.create",
             Self::RevokeToken => "token.revoke",
         }

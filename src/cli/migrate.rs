@@ -57,7 +57,7 @@ pub(super) struct Up {
 /// How long to wait for locks on adopted tables.
 #[derive(Clone, Copy, Debug, clap::Args)]
 struct Locks {
-    /// How long one attempt to lock an adopted table may wait, and a writer behind it.
+    /// How long one attempt to lock an adopted table may wait, and a writer behind it; with partitions up to five times as long.
     #[arg(long, value_name = "TIME", value_parser = time::some, default_value = "200ms")]
     lock_timeout: Duration,
     /// How long to go on trying.

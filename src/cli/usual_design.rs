@@ -1,6 +1,7 @@
 //! `tallybook adopt usual-design`: moving over from a rollup that has a watermark, a dirty queue and a cron job.
 use super::Outcome;
 use super::output::{Output, count, printable, table, thousands};
+use crate::audit::Actor;
 use crate::db::pool::PgPool;
 use crate::moving::{self, Comparison, Difference, Kind, Remains, Scheduler, UsualDesign};
 use crate::schedule::pg_cron;
@@ -96,7 +97,7 @@ pub(super) async fn run(command: Command, pool: &PgPool, out: &mut Output) -> an
             Ok(Outcome::Done)
         }
         Command::DropOld(DropOld { yes: true }) => {
-            print_remains("dropped", &moving::drop_old(pool).await?, out)?;
+            print_remains("dropped", &moving::drop_old(pool, &Actor::cli()).await?, out)?;
             out.line("The usual design is gone. Raw usage and every column of it stay.")?;
             Ok(Outcome::Done)
         }

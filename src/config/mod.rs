@@ -57,8 +57,8 @@ pub struct Options {
 
     /// The database's own address, where `DATABASE_URL` is that of a connection pooler
     ///
-    /// Only what changes the schema uses it (`migrate`, and `serve` when migrations are missing): that takes a lock
-    /// which belongs to a session, and a pooler that lends sessions for a transaction would keep it.
+    /// What needs a session of its own, or another database, uses it (`migrate`, `serve` when migrations are missing, `adopt`,
+    /// `schedule pg-cron`, `backup`, `restore`, `bench`): a pooler that lends sessions for a transaction would keep their locks.
     #[arg(
         long,
         env = "DATABASE_DIRECT_URL",

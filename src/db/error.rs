@@ -16,6 +16,9 @@ pub enum Cause {
     Other,
 }
 
+/// The SQLSTATE of what a role may not do.
+pub const INSUFFICIENT_PRIVILEGE: &str = "42501";
+
 /// The SQLSTATE of an error that the database told.
 pub fn sqlstate(error: &Error) -> Option<Cow<'_, str>> {
     error.as_database_error().and_then(DatabaseError::code)

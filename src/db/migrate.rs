@@ -88,6 +88,12 @@ pub async fn up_to(pool: &PgPool, target: i64) -> Result<(), Error> {
     in_session(sessions(pool).await?, async |session| Ok(migrator().run_to(target, session).await?)).await
 }
 
+/// The same on source tables that are there.
+#[cfg(any(test, feature = "testing"))]
+pub async fn up_adopting_to(pool: &PgPool, target: i64) -> Result<(), Error> {
+    in_session(adopting(sessions(pool).await?), async |session| Ok(migrator().run_to(target, session).await?)).await
+}
+
 /// A migration, and whether this database has it.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
 pub struct Migration {

@@ -1,14 +1,13 @@
 //! Whether a server and its schema are what this Tallybook works with.
 //!
 //! Owns the judgement; applying and reverting is [`super::migrate`].
+use super::error::INSUFFICIENT_PRIVILEGE;
 use super::migrate::{self, Migration, State};
 use super::pool::{NeedsSession, PgPool};
 use sqlx::migrate::MigrateError;
 
 /// The oldest PostgreSQL that will do, as `server_version_num`.
 const SERVER_VERSION_NUM_MIN: i32 = 150_000;
-/// The SQLSTATE of what a role may not do.
-const INSUFFICIENT_PRIVILEGE: &str = "42501";
 
 /// Why a database cannot be worked with. The messages follow the words "database so-and-so".
 #[derive(Debug, thiserror::Error)]

@@ -1,7 +1,7 @@
 //! Problems: every answer that is not a success, as RFC 9457 `application/problem+json` with a stable `code`.
 //!
 //! Invariant: a 5xx says nothing of what went wrong inside; the log has it, under the same request id.
-use crate::db::error::{Cause, cause};
+use crate::db::error::{Cause, INSUFFICIENT_PRIVILEGE, cause, sqlstate};
 use axum::body::Body;
 use axum::http::header::{CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
 use axum::http::{HeaderName, HeaderValue, StatusCode};
@@ -79,6 +79,15 @@ impl Problem {
         // In whole seconds, none of them too early.
         let seconds = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
         Self::new(StatusCode::TOO_MANY_REQUESTS, "rate_limited", detail).header(RETRY_AFTER, HeaderValue::from(seconds.max(1)))
+    }
+
+    /// 500: a statement of ours was refused by the database.
+    pub fn failed(error: &sqlx::Error) -> Self {
+        if sqlstate(error).as_deref() != Some(INSUFFICIENT_PRIVILEGE) {
+            return Self::internal();
+        }
+        let detail = "the service's role lacks a right in the database; its log tells which under the request id";
+        Self::new(StatusCode::INTERNAL_SERVER_ERROR, "right_missing", detail)
     }
 
     /// 500, which tells nothing.
@@ -198,7 +207,7 @@ impl From<sqlx::Error> for Problem {
             }
             Cause::Other => {
                 tracing::error!(%error, "a statement failed");
-                Self::internal()
+                Self::failed(&error)
             }
         }
     }

@@ -3,9 +3,11 @@
 use super::detect::{self, Object, objects};
 use super::switch::{FORGET, state};
 use super::{Error, said};
+use crate::audit::{self, Action, Actor, Event};
 use crate::db::pool::PgPool;
 use crate::db::session::Session;
 use crate::schedule::pg_cron::{self, Cron, Old};
+use serde_json::json;
 use sqlx::{AssertSqlSafe, Connection, Executor};
 use std::time::Duration;
 
@@ -36,7 +38,7 @@ pub async fn remains(pool: &PgPool) -> Result<Remains, Error> {
 ///
 /// Takes ACCESS EXCLUSIVE on the source tables that have the design's triggers, for an instant, after
 /// short waits; never more than that: no CASCADE, no row and no column of the host's.
-pub async fn drop_old(pool: &PgPool) -> Result<Remains, Error> {
+pub async fn drop_old(pool: &PgPool, by: &Actor) -> Result<Remains, Error> {
     if !state(pool).await?.is_switched {
         return Err(Error::InCharge);
     }
@@ -46,7 +48,7 @@ pub async fn drop_old(pool: &PgPool) -> Result<Remains, Error> {
             // One transaction for all where one database has all.
             Some(cron) if cron.works_in == cron.database => {
                 let mut tx = cron.connection.begin().await?;
-                let dropped = attempt(&mut Session::from(&mut *tx), Some(&cron.database)).await;
+                let dropped = attempt(&mut Session::from(&mut *tx), by, Some(&cron.database)).await;
                 if dropped.is_ok() {
                     tx.commit().await?;
                 }
@@ -54,7 +56,7 @@ pub async fn drop_old(pool: &PgPool) -> Result<Remains, Error> {
             }
             _ => {
                 let mut tx = pool.begin().await?;
-                let dropped = attempt(&mut tx, None).await;
+                let dropped = attempt(&mut tx, by, None).await;
                 if dropped.is_ok() {
                     tx.commit().await?;
                 }
@@ -84,11 +86,16 @@ pub async fn drop_old(pool: &PgPool) -> Result<Remains, Error> {
 }
 
 /// Drops all within a transaction.
-async fn attempt(tx: &mut Session<'_>, with_jobs_of: Option<&str>) -> Result<Remains, Error> {
+async fn attempt(tx: &mut Session<'_>, by: &Actor, with_jobs_of: Option<&str>) -> Result<Remains, Error> {
     tx.execute("set local lock_timeout = '300ms'").await?;
     let objects = objects(tx).await?;
     for object in &objects {
         tx.execute(AssertSqlSafe(object.drop_sql.clone())).await?;
+    }
+    if !objects.is_empty() {
+        let details = json!({ "statements": objects.iter().map(|object| &object.drop_sql).collect::<Vec<_>>() });
+        let event = Event { action: Action::DropUsualDesign, workspace: None, target: "the usual design".to_owned(), details };
+        audit::record(tx, by, &event).await?;
     }
     let jobs = match with_jobs_of {
         Some(database) => unschedule(tx, database).await?,

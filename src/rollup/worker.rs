@@ -103,6 +103,81 @@ async fn report(pool: &PgPool, failure: &sqlx::Error, failures: u32) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::testing::{self, TestDatabase};
+    use sqlx::Executor;
+    use std::sync::{Arc, Mutex};
+
+    /// Adds up what it is told: rows that were folded, rows of history, failures.
+    #[derive(Clone, Default)]
+    struct Heard(Arc<Mutex<(i64, i64, u32)>>);
+
+    impl Heard {
+        fn so_far(&self) -> (i64, i64, u32) {
+            *self.0.lock().unwrap()
+        }
+    }
+
+    impl Observer for Heard {
+        fn folded(&self, rows: i64, _: Duration) {
+            self.0.lock().unwrap().0 += rows;
+        }
+
+        fn contended(&self) {}
+
+        fn covered(&self, rows: i64, _: Duration) {
+            self.0.lock().unwrap().1 += rows;
+        }
+
+        fn failed(&self) {
+            self.0.lock().unwrap().2 += 1;
+        }
+    }
+
+    /// One row of usage that is folded, and another time of it that is pending.
+    async fn world() -> TestDatabase {
+        let db = testing::database().await;
+        db.pool.execute(include_str!("../testing/one_task.sql")).await.unwrap();
+        fold::drain(&db.pool).await.unwrap();
+        db.pool.execute("update public.task_usage set created_at = created_at + interval '1 day'").await.unwrap();
+        db
+    }
+
+    #[tokio::test]
+    async fn a_step_folds_and_covers_history_and_counts_both() {
+        let db = world().await;
+        let (heard, mut background) = (Heard::default(), Background::default());
+        // Two rollups have a row less, and a row more.
+        assert_eq!(step(&db.pool, Some(&mut background), &heard).await.unwrap(), 4);
+        assert_eq!(heard.so_far(), (4, 0, 0));
+        db.pool.execute("select tallybook.uncover()").await.unwrap();
+        db.pool.execute("update public.task_usage set input_tokens = 11").await.unwrap();
+        assert_eq!(step(&db.pool, None, &heard).await.unwrap(), 0, "no day is covered");
+        assert_eq!(step(&db.pool, Some(&mut background), &heard).await.unwrap(), 2);
+        assert_eq!(heard.so_far(), (4, 2, 0));
+    }
+
+    #[tokio::test]
+    async fn the_loop_goes_on_after_failures_and_leaves_what_they_said() {
+        let db = world().await;
+        db.pool.execute("alter table public.agent disable trigger tallybook_update").await.unwrap();
+        let (heard, cancel) = (Heard::default(), CancellationToken::new());
+        let mended_when_failed = async {
+            while heard.so_far().2 == 0 {
+                tokio::time::sleep(Duration::from_millis(1)).await;
+            }
+            let last_error = "select last_error from tallybook.fold_state";
+            while sqlx::query_scalar::<_, Option<String>>(last_error).fetch_one(&db.pool).await.unwrap().is_none() {}
+            let said: String = sqlx::query_scalar(last_error).fetch_one(&db.pool).await.unwrap();
+            assert!(said.contains("trigger tallybook_update on public.agent is disabled"), "{said}");
+            db.pool.execute("alter table public.agent enable trigger tallybook_update").await.unwrap();
+            while heard.so_far().0 == 0 {
+                tokio::time::sleep(Duration::from_millis(1)).await;
+            }
+            cancel.cancel();
+        };
+        tokio::join!(run(db.pool.clone(), cancel.clone(), heard.clone(), false), mended_when_failed);
+        assert_eq!(heard.so_far().0, 4);
+    }
 
     #[test]
     fn a_slow_step_is_rested_from_and_never_for_long() {

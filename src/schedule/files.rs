@@ -35,6 +35,6 @@ pub fn files(scheduler: Scheduler, binary: &str, image: &str) -> Vec<File> {
         Scheduler::Kubernetes => &[("fold-cronjob.yaml", include_str!("../../deploy/schedule/fold-cronjob.yaml"))],
         Scheduler::Cron => &[("/etc/cron.d/tallybook-fold", include_str!("../../deploy/schedule/tallybook-fold.cron"))],
     };
-    let filled = |text: &str| text.replace(BINARY, binary).replace("tallybook:latest", image);
+    let filled = |text: &str| text.replace(BINARY, binary).replace(IMAGE, image);
     templates.iter().map(|(path, text)| File { path, text: filled(text) }).collect()
 }

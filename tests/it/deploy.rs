@@ -107,6 +107,15 @@ fn the_manifests_are_of_this_version_and_ask_what_the_service_answers() {
 }
 
 #[test]
+fn what_composes_and_who_applies_name_what_fits() {
+    let (compose, dockerfile, manifest) = (file("compose.yaml"), file("Dockerfile"), file("deploy/kubernetes/tallybook.yaml"));
+    let server = lines(&compose, "image: postgres:")[0].split('.').next().unwrap();
+    assert!(dockerfile.contains(&format!(" postgresql-{server} ")), "a backup needs programs that are not older than the server");
+    // The folder has a secret that is none, too.
+    assert!(lines(&manifest, "# Tallybook on Kubernetes")[0].ends_with("-f deploy/kubernetes/tallybook.yaml"));
+}
+
+#[test]
 fn the_variables_that_they_set_exist() {
     let help = crate::cli::transcript(&mut crate::cli::tallybook("serve --help"));
     let texts = [

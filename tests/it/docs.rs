@@ -330,7 +330,11 @@ fn every_action_of_the_audit_log_is_documented() {
     let documented: BTreeSet<&str> =
         rows(SECURITY.split("\n## Audit log").nth(1).unwrap()).skip(2).flat_map(|cells| quoted(cells[0])).collect();
     let mut written = BTreeSet::new();
-    for source in [include_str!("../../src/audit/mod.rs"), include_str!("../../migrations/0009_audit_log.up.sql")] {
+    for source in [
+        include_str!("../../src/audit/mod.rs"),
+        include_str!("../../migrations/0009_audit_log.up.sql"),
+        include_str!("../../migrations/0010_sealed_usage.up.sql"),
+    ] {
         let quote = if source.contains("pub enum") { '"' } else { '\'' };
         let is_action = |word: &&str| {
             word.split_once('.').is_some_and(|(one, other)| {

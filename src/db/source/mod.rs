@@ -216,11 +216,13 @@ pub fn is_out_of_date(error: &sqlx::Error) -> bool {
     sqlstate(error).is_some_and(|code| codes.contains(&code.as_ref()))
 }
 
-/// What the owner of the source tables does not allow, in the database's words: their constraints, their types, their triggers.
+/// What the owner of the source tables does not allow, in the database's words: their constraints, their types, their triggers, and columns
+/// that are called otherwise or gone.
 pub fn refusal(error: &sqlx::Error) -> Option<String> {
     let error = error.as_database_error()?;
     let code = error.code()?;
-    // integrity constraints but foreign keys, which are a race; data exceptions; what a trigger raises
-    let is_refusal = (code.starts_with("23") && code != "23503") || code.starts_with("22") || code == "P0001";
+    // integrity constraints but foreign keys, which are a race; data exceptions; what a trigger raises; undefined_column
+    let is_refusal =
+        (code.starts_with("23") && code != "23503") || code.starts_with("22") || ["P0001", "42703"].contains(&&*code);
     is_refusal.then(|| error.message().to_owned())
 }

@@ -3,6 +3,8 @@ use super::*;
 use crate::ingest::Error;
 use futures_util::future::join_all;
 use sqlx::Connection;
+use std::future::ready;
+use std::pin::pin;
 use std::time::Duration;
 
 /// Holds back all ingest by keeping every connection that it can write on.
@@ -171,13 +173,19 @@ async fn a_full_queue_says_so_and_empties_again() {
     let bench = Bench::with(limits).await;
     let task = bench.task().await;
     let batch = |key: &str, size: usize| (0..size).map(|n| report(task, 1).keyed(&format!("{key}{n}"))).collect::<Vec<_>>();
-    let answers =
-        join_all([("a", 6), ("b", 5), ("c", 2), ("d", 2), ("e", 1)].map(|(key, size)| bench.submit(batch(key, size)))).await;
+    let mut asked =
+        pin!(join_all([("a", 6), ("b", 5), ("c", 2), ("d", 2), ("e", 1)].map(|(key, size)| bench.submit(batch(key, size)))));
+    tokio::select! {
+        biased;
+        _ = &mut asked => panic!("nobody has answered yet"),
+        () = ready(()) => assert_eq!((bench.ingest.depth(), bench.ingest.depth_requests()), (10, 3)),
+    }
+    let answers = asked.await;
     let taken: Vec<_> = answers.iter().map(Result::is_ok).collect();
     assert_eq!(taken, [true, false, true, true, false], "11 reports are too many, and so are 4 requests: {answers:?}");
     assert!(matches!(answers[1], Err(Error::Busy)));
     bench.submit(batch("b", 5)).await.unwrap();
-    assert_eq!(bench.ingest.depth(), 0);
+    assert_eq!((bench.ingest.depth(), bench.ingest.depth_requests()), (0, 0));
 }
 
 #[tokio::test]

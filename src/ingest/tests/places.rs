@@ -2,6 +2,8 @@
 use super::*;
 use crate::ingest::Error;
 use crate::ingest::error::FaultCode;
+use crate::ingest::plan::Target;
+use crate::ingest::world::Standing;
 
 /// Where the tasks stand, by name.
 const STANDING: &str =
@@ -218,4 +220,16 @@ async fn every_bad_report_is_named_up_to_twenty() {
     let batch: Vec<_> = (0..30).map(|_| report(Uuid::new_v4(), 1)).collect();
     let Err(Error::Invalid(faults)) = bench.submit(batch).await else { panic!("must be refused") };
     assert_eq!(faults.iter().map(|fault| fault.index).collect::<Vec<_>>(), (0..20).collect::<Vec<_>>());
+}
+
+#[test]
+fn a_task_has_to_move_where_something_else_is_named() {
+    let [here, there] = [1, 2].map(Uuid::from_u128);
+    let standing = Standing { workspace: here, agent: here, runtime: Some(here), issue: None };
+    let differs = |agent, runtime, issue| Target { agent, runtime, issue }.differs_from(&standing);
+    assert!(!differs(None, None, None));
+    assert!(!differs(Some(here), Some(here), None));
+    assert!(differs(Some(there), None, None));
+    assert!(differs(None, Some(there), None));
+    assert!(differs(None, None, Some(here)));
 }

@@ -6,8 +6,13 @@ mod refusals;
 mod replication;
 mod retention;
 mod roles;
+mod upgrades;
 
+use crate::cli::on;
+use crate::cli::serve::Serving;
 use jiff::Timestamp;
+use nix::sys::signal::Signal;
+use serde_json::{Value, json};
 use sqlx::{AssertSqlSafe, Executor, PgConnection};
 use std::collections::BTreeSet;
 use std::path::PathBuf;
@@ -57,6 +62,43 @@ async fn run(db: &TestDatabase, sql: &str) {
 
 async fn strings(db: &TestDatabase, sql: &'static str) -> Vec<String> {
     sqlx::query_scalar(sql).fetch_all(&db.pool).await.unwrap()
+}
+
+/// The service beside a host, and one of its tasks.
+struct Service {
+    serving: Serving,
+    token: String,
+    task: String,
+}
+
+impl Service {
+    async fn start(db: &TestDatabase, mut command: std::process::Command) -> Self {
+        let created = on(db, "token create --name demo --scope ingest --all-workspaces --json").output().unwrap();
+        let created: Value = serde_json::from_slice(&created.stdout).unwrap();
+        let serving = tokio::task::spawn_blocking(move || Serving::start(&mut command)).await.unwrap();
+        let task = sqlx::query_scalar("select id::text from public.agent_task_queue order by id limit 1").fetch_one(&db.pool);
+        Self { serving, token: created["token"].as_str().unwrap().to_owned(), task: task.await.unwrap() }
+    }
+
+    /// Reports usage of some provider, and says what became of that, or the code of the problem.
+    async fn report(&self, provider: &str) -> String {
+        let url = format!("http://{}/v1/usage", self.serving.address);
+        let authorization = format!("Bearer {}", self.token);
+        let report = json!({ "reports": [{ "task_id": self.task, "provider": provider, "model": "large", "input_tokens": 7,
+            "output_tokens": 0, "cache_read_tokens": 0, "cache_write_tokens": 0, "occurred_at": "2026-01-05T10:00:00Z" }] });
+        let sent = tokio::task::spawn_blocking(move || {
+            let request = ureq::post(url).config().http_status_as_error(false).build();
+            let mut answer = request.header("authorization", authorization).send_json(report).unwrap();
+            answer.body_mut().read_json::<Value>().unwrap()
+        });
+        let answer = sent.await.unwrap();
+        answer["results"][0]["outcome"].as_str().or(answer["code"].as_str()).unwrap().to_owned()
+    }
+
+    async fn stop(self) {
+        let (status, told) = tokio::task::spawn_blocking(move || self.serving.stop(Signal::SIGTERM)).await.unwrap();
+        assert!(status.success(), "{told}");
+    }
 }
 
 /// How many keys differ between what is shown and the raw rows.

@@ -1,9 +1,7 @@
 //! Retention on hosts' tables: old usage leaves them, every total stays, and so does what else the host has.
-use super::{LOOSE, PARTITIONED, PLATFORM, TestDatabase, assert_healthy, dump, host, run};
+use super::{LOOSE, PARTITIONED, PLATFORM, Service, TestDatabase, assert_healthy, dump, host, run};
 use crate::cli::on;
-use crate::cli::serve::Serving;
-use nix::sys::signal::Signal;
-use serde_json::{Value, json};
+use serde_json::Value;
 use tallybook::adopt::{self, Patience};
 use tallybook::audit::Actor;
 use tallybook::db::migrate;
@@ -115,39 +113,13 @@ async fn leave(db: &TestDatabase) {
 #[tokio::test]
 async fn a_platform_keeps_every_total_and_its_schema() {
     let (db, before) = covered(PLATFORM).await;
-    let created = on(&db, "token create --name demo --scope ingest --all-workspaces --json").output().unwrap();
-    let created: Value = serde_json::from_slice(&created.stdout).unwrap();
-    let token = created["token"].as_str().unwrap().to_owned();
-    let mut command = on(&db, "serve --listen 127.0.0.1:0 --background-backfill=false");
-    let serving = tokio::task::spawn_blocking(move || Serving::start(&mut command)).await.unwrap();
-    let task: String =
-        sqlx::query_scalar("select id::text from public.agent_task_queue order by id limit 1").fetch_one(&db.pool).await.unwrap();
-    let report = json!({ "reports": [{ "task_id": task, "provider": "mistral", "model": "large", "input_tokens": 7, "output_tokens": 0,
-        "cache_read_tokens": 0, "cache_write_tokens": 0, "occurred_at": "2026-01-05T10:00:00Z" }] });
-    let url = format!("http://{}/v1/usage", serving.address);
-    let put = async || {
-        let (url, token, report) = (url.clone(), token.clone(), report.clone());
-        let sent = tokio::task::spawn_blocking(move || {
-            let request = ureq::post(url).config().http_status_as_error(false).build();
-            request
-                .header("authorization", format!("Bearer {token}"))
-                .send_json(report)
-                .unwrap()
-                .body_mut()
-                .read_json::<Value>()
-                .unwrap()
-        });
-        sent.await.unwrap()
-    };
-    let stored = put().await;
-    assert_eq!(stored["results"][0]["outcome"], "created", "{stored}");
+    let service = Service::start(&db, on(&db, "serve --listen 127.0.0.1:0 --background-backfill=false")).await;
+    assert_eq!(service.report("mistral").await, "created");
     every_total_stays(&db, true).await;
     let sums = shown(&db).await;
-    let again = put().await;
-    assert_eq!(again["results"][0]["outcome"], "sealed", "{again}");
+    assert_eq!(service.report("mistral").await, "sealed");
     assert_eq!(shown(&db).await, sums);
-    let (status, told) = tokio::task::spawn_blocking(move || serving.stop(Signal::SIGTERM)).await.unwrap();
-    assert!(status.success(), "{told}");
+    service.stop().await;
     leave(&db).await;
     assert_eq!(dump(&db).await, before);
 }

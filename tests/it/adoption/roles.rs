@@ -1,10 +1,13 @@
 //! Roles: who adopts need own no more than the tables, and who writes them needs nothing of ours.
-use super::{LOOSE, PLATFORM, TestDatabase, differing, host, run};
+use super::{LOOSE, PLATFORM, Service, TestDatabase, differing, host, run};
+use crate::cli::on;
 use sqlx::postgres::PgPoolOptions;
-use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection};
+use sqlx::{AssertSqlSafe, ConnectOptions, Connection, Executor, PgConnection};
+use std::time::Duration;
 use tallybook::adopt::{self, Patience};
 use tallybook::db::pool::PgPool;
-use tallybook::rollup::{backfill, fold};
+use tallybook::rights;
+use tallybook::rollup::{backfill, fold, verify};
 use uuid::Uuid;
 
 /// A role of this test's own, that may connect.
@@ -79,6 +82,50 @@ async fn m12_row_security_that_would_hide_rows_is_refused_and_else_is_no_matter(
     writer.close().await.unwrap();
     pool.close().await;
     drop_roles(db, &[&application, &owner]).await;
+}
+
+#[tokio::test]
+async fn the_role_that_serves_needs_no_more_on_a_host_s_tables_than_is_printed() {
+    let (db, owner, pool) = owned(PLATFORM).await;
+    adopt::install(&pool, None, Patience::default(), drop).await.unwrap();
+    let serving = role(&db, "serving").await;
+    for right in rights::of_service(&pool, &serving).await.unwrap() {
+        // Past row security a superuser alone may let somebody.
+        let by = if right.statement.contains("bypassrls") { &db.pool } else { &pool };
+        by.execute(AssertSqlSafe(right.statement)).await.unwrap();
+    }
+    let options = db.options().username(&serving).password("secret");
+    let mut command = on(&db, "serve --listen 127.0.0.1:0");
+    command.env("DATABASE_URL", options.to_url_lossy().as_str());
+    let service = Service::start(&db, command).await;
+    let wait_until = async |condition: &'static str| {
+        while !sqlx::query_scalar::<_, bool>(condition).fetch_one(&db.pool).await.unwrap() {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    wait_until("select bool_and(covered_from = '-infinity') from tallybook.rollup").await;
+    run(&db, "select count(host.write(n % 4)) from generate_series(1, 100) n").await;
+    // What the host's own triggers write is written as who sets them off.
+    assert_eq!(service.report("mistral").await, "right_missing");
+    run(&db, &format!("grant insert on public.usage_log to {serving}")).await;
+    assert_eq!(service.report("mistral").await, "created");
+    // What the host renames is followed, and what was missed meanwhile is covered again.
+    run(&db, "alter table public.agent rename workspace_id to tenant; update public.agent set tenant = host.id(1, 1)").await;
+    wait_until(
+        "select not exists (select from tallybook.capture_break) and bool_and(covered_from = '-infinity') from tallybook.rollup",
+    )
+    .await;
+    // Reports are not placed by a column that is called otherwise.
+    assert_eq!(service.report("another").await, "refused_by_source");
+    run(&db, "alter table public.agent rename tenant to workspace_id").await;
+    assert_eq!(service.report("another").await, "created");
+    wait_until("select not tallybook.is_pending()").await;
+    let service_pool: PgPool = PgPoolOptions::new().max_connections(2).connect_lazy_with(options).into();
+    assert!(verify::verify(&service_pool).await.unwrap().exact());
+    service.stop().await;
+    service_pool.close().await;
+    pool.close().await;
+    drop_roles(db, &[&serving, &owner]).await;
 }
 
 #[tokio::test]

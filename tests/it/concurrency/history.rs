@@ -20,13 +20,15 @@ pub(super) const HOST_ERRORS: [&str; 8] = [
     "27000", // triggered_data_change_violation
 ];
 /// What the keeper of the rollups does.
-pub(super) const MAINTENANCE: [&str; 15] = [
+pub(super) const MAINTENANCE: [&str; 17] = [
     "select tallybook.fold(25, 50000)",
     "select tallybook.rollup_task_usage_daily()",
     "select tallybook.fold(1, 1)",
     "select tallybook.fold(2, 3)",
     "select tallybook.rebuild('2026-01-01', '2026-01-02')",
     "select tallybook.rollup_task_usage_daily_window('-infinity', 'infinity')",
+    "select tallybook.rebuild_rollup('task_usage_daily', '2026-01-01', '2026-01-02')",
+    "select tallybook.rebuild_rollup('third', '-infinity', 'infinity')",
     "select tallybook.create_rollup('third', '1 hour', array['agent_id', 'model'])",
     "select tallybook.backfill_slice(3)",
     "select tallybook.settle_views()",
@@ -216,11 +218,11 @@ impl Player {
 
     /// I1 holds in the transaction's own snapshot, with what it has written itself; a view made since may refuse an old one.
     async fn look(&mut self, judge: &mut Judge) {
-        let looked: Result<(i64, i64, i64, i64), _> =
+        let looked: Result<(i64, i64, i64), _> =
             sqlx::query_as(include_str!("../races/exact.sql")).bind(false).fetch_one(self.session.conn()).await;
         match looked {
             Ok(differing) => {
-                assert_eq!(differing, (0, 0, 0, 0), "in the snapshot of a transaction");
+                assert_eq!(differing, (0, 0, 0), "in the snapshot of a transaction");
                 judge.lived.compared += 1;
             }
             Err(error) => {

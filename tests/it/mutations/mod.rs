@@ -82,6 +82,8 @@ async fn try_it(number: usize, mutation: &Mutation) -> Fate {
         let told = String::from_utf8_lossy(&ended.stdout);
         assert!(!told.contains("running 0 tests"), "{}: no test is named so: {test}", mutation.defect);
         if !ended.status.success() {
+            // A test has said no; nothing else has gone wrong.
+            assert!(told.contains("test result: FAILED"), "{}: {test} broke off: {told}", mutation.defect);
             fate = Fate::Killed;
             break;
         }

@@ -1,5 +1,5 @@
 -- How many keys differ between the now-views and sums of the raw rows and of what is sealed, written by hand; and, where it is asked for, how many the product's own
--- verify finds in the same snapshot.
+-- verify finds in the same snapshot, of every rollup there is.
 with
   -- each raw row, and what is sealed, with all that is summed
   usage as (
@@ -53,6 +53,4 @@ select
   (select count(*) from (
     (table raw_quarter_hour except all table shown_quarter_hour) union all (table shown_quarter_hour except all table raw_quarter_hour)) x)
     as differing_quarter_hours,
-  case when $1 then (select drifted_keys from tallybook.verify('task_usage_daily', '-infinity', 'infinity', 5)) else 0 end as drifted_days,
-  case when $1 then (select drifted_keys from tallybook.verify('task_usage_quarter_hour', '-infinity', 'infinity', 5)) else 0 end
-    as drifted_quarter_hours
+  (select coalesce(sum(v.drifted_keys), 0)::bigint from tallybook.rollup r, tallybook.verify(r.name, '-infinity', 'infinity', 5) v where $1) as drifted_keys

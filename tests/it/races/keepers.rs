@@ -8,13 +8,14 @@ use super::world::{
 use sqlx::Executor;
 
 /// What writes rollups.
-const KEEPERS: [&str; 7] = [
+const KEEPERS: [&str; 8] = [
     "select tallybook.fold(25, 50000)",
     "select tallybook.fold(1, 1)",
     "select tallybook.rollup_task_usage_daily()",
     "select tallybook.backfill_slice(2)",
     "select tallybook.backfill_slice(1000)",
     "select tallybook.rebuild('2026-01-02', '2026-01-04')",
+    "select tallybook.rebuild_rollup('task_usage_daily', '2026-01-02', '2026-01-04')",
     "select tallybook.rollup_task_usage_daily_window('-infinity', 'infinity')",
 ];
 /// What the host does in between: usage, and a move of it.

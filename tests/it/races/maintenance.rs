@@ -163,6 +163,11 @@ async fn no_change_is_lost_beside_the_last_slice_of_backfill() {
 }
 
 #[tokio::test]
+async fn no_change_is_lost_beside_a_repair() {
+    meet_all("select tallybook.rebuild_rollup('task_usage_daily', '2026-01-02', '2026-01-04')", Capture::ByRow, false).await;
+}
+
+#[tokio::test]
 async fn no_change_is_lost_beside_a_rebuild() {
     meet_all("select tallybook.rebuild('2026-01-02', '2026-01-04')", Capture::ByStatement, false).await;
 }

@@ -86,7 +86,7 @@ async fn what_the_files_call_folds() {
 fn what_is_printed_is_what_lies_in_deploy() {
     for (scheduler, names) in [
         ("systemd", &["tallybook-fold.service", "tallybook-fold.timer"][..]),
-        ("kubernetes --image tallybook:latest", &["fold-cronjob.yaml"]),
+        ("kubernetes", &["fold-cronjob.yaml"]),
         ("cron", &["tallybook-fold.cron"]),
     ] {
         let printed = transcript(&mut tallybook(&format!("schedule print {scheduler}")));

@@ -72,30 +72,32 @@ impl Met {
     }
 }
 
-/// Which phase it is, and what is met in it. A statement belongs to the phase in which it ends: one that a phase's work holds up ends no sooner.
+/// Which phase it is, and what is met in it. A statement belongs to the phase in which it ends, but what began while we were there is ours.
 pub(super) struct Measure(Mutex<Inner>);
 
 struct Inner {
     phase: Phase,
+    /// The one before it.
+    before: Phase,
     since: Instant,
     met: BTreeMap<Phase, Met>,
 }
 
 impl Measure {
     pub(super) fn new() -> Self {
-        Self(Mutex::new(Inner { phase: Phase::Before, since: Instant::now(), met: BTreeMap::new() }))
+        Self(Mutex::new(Inner { phase: Phase::Before, before: Phase::Before, since: Instant::now(), met: BTreeMap::new() }))
     }
 
     /// Goes on to `phase`.
     pub(super) fn enter(&self, phase: Phase) {
         let mut inner = self.0.lock().unwrap();
         inner.close();
-        inner.phase = phase;
+        inner.before = std::mem::replace(&mut inner.phase, phase);
     }
 
     pub(super) fn told(&self, what: &'static str, took: Duration, error: Option<&sqlx::Error>) {
         let mut inner = self.0.lock().unwrap();
-        let phase = inner.phase;
+        let phase = if inner.phase.is_without_us() && took > inner.since.elapsed() { inner.before } else { inner.phase };
         let met = inner.met.entry(phase).or_default();
         met.statements += 1;
         *met.latencies.entry(took.as_micros().next_power_of_two()).or_default() += 1;

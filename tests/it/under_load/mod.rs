@@ -75,20 +75,20 @@ async fn no_writer_notices_that_tallybook_comes_works_and_goes() {
     }
 
     lasting(size.phase, async {}).await;
+    let leaving = CancellationToken::new();
+    let comparing = TaskTracker::new().spawn(checker::check(db.connect().await, seed, leaving.clone()));
     measure.enter(Phase::Adopt);
     lasting(size.phase, run(&db, "migrate up --adopt")).await;
-    let checking = CancellationToken::new();
-    let comparing = TaskTracker::new().spawn(checker::check(db.connect().await, seed, checking.clone()));
     measure.enter(Phase::Backfill);
     let serving = start(&db).await;
     lasting(size.phase, run(&db, "backfill")).await;
     measure.enter(Phase::Serve);
     let reads = read(&db, &serving, &size).await;
-    checking.cancel();
-    let checked = comparing.await.unwrap();
     end(serving).await;
     measure.enter(Phase::Down);
+    leaving.cancel();
     lasting(size.phase, run(&db, "migrate down --to 0")).await;
+    let checked = comparing.await.unwrap();
     measure.enter(Phase::After);
     lasting(size.phase, async {}).await;
 

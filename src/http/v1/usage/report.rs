@@ -183,7 +183,7 @@ fn problem(error: Error) -> Problem {
                 let detail = "something else holds what is to be changed; send it again";
                 Problem::unavailable("conflicting_change", detail, BUSY_RETRY)
             }
-            Cause::Other => Problem::internal(),
+            Cause::Other => Problem::failed(&error),
         },
     }
 }

@@ -66,6 +66,22 @@ pub(super) const MUTATIONS: &[Mutation] = &[
         &["r12_"],
     ),
     mutation(
+        "new usage is not captured",
+        &[(
+            "case when event = 'update' and condition is not null then 'when (' || (",
+            "case when event = 'insert' and source = 'task_usage' then 'when (false)' when event = 'update' and condition is not null then 'when (' || (",
+        )],
+        &["r42_"],
+    ),
+    mutation(
+        "corrected usage is not captured",
+        &[(
+            "case when event = 'update' and condition is not null then 'when (' || (",
+            "case when event = 'update' and source = 'task_usage' then 'when (false)' when event = 'update' and condition is not null then 'when (' || (",
+        )],
+        &["r08_"],
+    ),
+    mutation(
         "new tasks are not captured",
         &[(
             "case when event = 'update' and condition is not null then 'when (' || (",

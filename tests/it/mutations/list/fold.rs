@@ -83,6 +83,33 @@ pub(super) const MUTATIONS: &[Mutation] = &[
         &[("      tallybook.each('sum(c.{}) <> 0', tallybook.measures(), ' or '),", "      'sum(c.event_count) <> 0',")],
         &["r08_"],
     ),
+    mutation(
+        "who rebuilds takes the lock in the statement that sums",
+        &[
+            (
+                "perform tallybook.wait_for_fold_lock();\n  perform tallybook.lock_sources();\n  select array_agg(name)",
+                "perform tallybook.lock_sources();\n  select array_agg(name)",
+            ),
+            (
+                "coalesce('with contributions as (' || contributions || '), '",
+                "coalesce('with l as materialized (select tallybook.wait_for_fold_lock()), contributions as (select c.* from l, lateral (' || contributions || ') c), '",
+            ),
+        ],
+        &["two_keepers"],
+    ),
+    mutation(
+        "who repairs does not wait for who folds",
+        &[(
+            "perform tallybook.wait_for_fold_lock();\n  perform tallybook.lock_sources();\n  select * into r",
+            "perform tallybook.lock_sources();\n  select * into r",
+        )],
+        &["two_keepers"],
+    ),
+    mutation(
+        "a row whose count alone is 0 goes",
+        &[("tallybook.each('r.{} = 0', tallybook.measures(), ' and ')),", "'r.event_count = 0'),")],
+        &["r38_"],
+    ),
     mutation("emptied rows stay", &[("if summed.emptied <> '{}' then", "if false then")], &["r21_"]),
     mutation(
         "each null runtime is a key of its own",
