@@ -10,7 +10,7 @@ select not exists (select from tallybook.drift where rollup = $1)
         'tallybook.sealed_usage'::regclass)
       and t.tgname in ('tallybook_insert', 'tallybook_update', 'tallybook_delete', 'tallybook_truncate')
       and t.tgenabled in ('O', 'A')
-      -- nor misses it rows: those that go past the table, or that a subscription writes
+      -- and misses no rows: those that go past the table, or that a subscription writes
       and (t.tgname = 'tallybook_truncate'
         or (t.tgtype & 1 = 1 or not exists (select from pg_inherits where t.tgrelid in (inhrelid, inhparent)))
           and (t.tgenabled = 'A' or not exists (
